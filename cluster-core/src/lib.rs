@@ -1,0 +1,24 @@
+//! The core of libcluster-rs: who should be in the cluster, who is linked, and who hears of it.
+//!
+//! Everything here is a value: reports, link events and time go in, effects and events come out. There is no
+//! I/O, no clock, no thread and no `unsafe`, so a whole cluster runs in a simulation much faster than life.
+//!
+//! - [`Node`], [`View`], [`Report`]: what strategies say.
+
+mod backoff;
+mod event;
+mod member;
+pub mod membership { //! x
+ pub mod explain; }
+mod name;
+mod time;
+pub mod node;
+pub mod view;
+
+pub use backoff::Backoff;
+pub use event::{Cursor, CursorError, Epoch, Event, EventKind};
+pub use member::{Health, LinkState, Member, MemberState, NAMES_SHOWN_MAX, Snapshot, TopologyStatus, Vouched};
+pub use name::{NODE_NAME_CHARS_MAX, NameError, NodeName, TopologyName};
+pub use node::{Node, NodeError};
+pub use time::Now;
+pub use view::{Changes, Completeness, NodeList, Report, View};

@@ -1,0 +1,141 @@
+//! Members as they are shown, and the snapshot of all of them.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
+
+use imbl::OrdMap;
+
+use crate::name::{NodeName, TopologyName};
+
+/// A node as our view knows it. Immutable: a change makes a new one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its identity.
+    pub name: NodeName,
+    /// Whether this is the node that the host runs beside.
+    pub is_self: bool,
+    /// How far it is.
+    pub state: MemberState,
+    /// Grows with each restart of the node, where a source knows it.
+    pub incarnation: Option<u64>,
+    /// Where it can be reached, by its sources' preference.
+    pub addresses: Vec<String>,
+    /// What its sources say of it, merged in the order of topology names.
+    pub attributes: BTreeMap<String, String>,
+    /// Who vouches for it.
+    pub topologies: Vec<Vouched>,
+    /// Since when it is in this state.
+    pub since: SystemTime,
+    /// Why it is in this state, where there is a reason to give.
+    pub reason: Option<Arc<str>>,
+}
+
+/// One topology that vouches for a member, and the member's link there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vouched {
+    /// The topology.
+    pub name: TopologyName,
+    /// The link by the topology's connector.
+    pub link: LinkState,
+    /// Since when the link is in this state; without a connector, since when the topology vouches.
+    pub since: SystemTime,
+    /// Why the link is not up, or why the topology's word is doubtful.
+    pub reason: Option<Arc<str>>,
+}
+
+/// How far a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MemberState {
+    /// Vouched for, never yet linked.
+    Discovered,
+    /// Linked, or vouched for where links do not count.
+    Up,
+    /// Was up; the link is lost and is being made again.
+    Down,
+    /// About to go, by its own word or its source's: not connected anew.
+    Leaving,
+}
+
+/// How far the link to a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LinkState {
+    /// The topology has no connector: being vouched for is all.
+    None,
+    /// Not there; a try is due.
+    Down,
+    /// A try is under way.
+    Connecting,
+    /// There.
+    Up,
+    /// Was there; the connector restarted and has not said yet whether it still is.
+    Unknown,
+}
+
+/// How a topology does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopologyStatus {
+    /// Its health.
+    pub health: Health,
+    /// Why, where it is not [`Health::Running`].
+    pub reason: Option<Arc<str>>,
+    /// Since when.
+    pub since: SystemTime,
+    /// Members whose withdrawal is held back by the prune policy, at most [`NAMES_SHOWN_MAX`] of them.
+    pub held: Vec<NodeName>,
+    /// Links of its connector that nobody vouches for, at most [`NAMES_SHOWN_MAX`] of them.
+    pub unclaimed: Vec<NodeName>,
+}
+
+/// Names that a [`TopologyStatus`] lists at most.
+pub const NAMES_SHOWN_MAX: usize = 100;
+
+/// The health of a topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Health {
+    /// The strategy has not reported yet.
+    Starting,
+    /// All is well.
+    Running,
+    /// Something is wrong; the last good view stands.
+    Degraded,
+    /// The source refuses us (credentials, rights); the last good view stands.
+    Denied,
+    /// The strategy has ended and is not started again.
+    Stopped,
+}
+
+/// The membership at one revision: cheap to clone, never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// The revision of the last event that it includes.
+    pub revision: u64,
+    /// The members by name.
+    pub members: OrdMap<NodeName, Arc<Member>>,
+    /// The topologies by name.
+    pub topologies: OrdMap<TopologyName, Arc<TopologyStatus>>,
+}
+
+macro_rules! word {
+    ($type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// The word for it in JSON, logs and on the command line.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use word;
+
+word!(MemberState { Discovered => "discovered", Up => "up", Down => "down", Leaving => "leaving" });
+word!(LinkState {
+    None => "none", Down => "down", Connecting => "connecting", Up => "up", Unknown => "unknown",
+});
+word!(Health {
+    Starting => "starting", Running => "running", Degraded => "degraded", Denied => "denied", Stopped => "stopped",
+});

@@ -1,0 +1,302 @@
+//! A node as a source describes it, and the flat form in which descriptions travel.
+//!
+//! The flat form is the one vocabulary of plugins, runners, the gossip wire and this crate (all integers
+//! little-endian), so that a description is copied and compared as bytes and grows without a new layout:
+//!
+//! ```text
+//! record := u32 bytes that follow | u16 name length | name | entry*
+//! entry  := u16 key length | key | u16 value length | value        (UTF-8 both)
+//! ```
+//!
+//! Keys that begin with `.` are reserved: `.address` (may repeat), `.incarnation` (decimal), `.leaving`.
+//! A reader keeps and ignores reserved keys that it does not know.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::name::{NameError, NodeName};
+
+/// Bytes that one record may have at most.
+pub const NODE_BYTES_MAX: usize = 16 * 1024;
+/// Entries (attributes and addresses) that one node may have at most.
+pub const NODE_ENTRIES_MAX: usize = 128;
+
+const ADDRESS: &str = ".address";
+const INCARNATION: &str = ".incarnation";
+const LEAVING: &str = ".leaving";
+
+/// A node and what its source says of it: addresses, attributes, incarnation, whether it is leaving.
+///
+/// ```
+/// use cluster_core::Node;
+/// let node = Node::try_new("app@10.0.0.7")?.address("10.0.0.7:9000").attribute("zone", "eu-1");
+/// assert_eq!(node.attributes().collect::<Vec<_>>(), [("zone", "eu-1")]);
+/// # Ok::<(), cluster_core::NameError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Node {
+    name: NodeName,
+    entries: Arc<[u8]>,
+}
+
+/// Why bytes are not a list of records. Nothing changed; whoever encoded them can mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// A length points past the end, or bytes are left over.
+    #[error("record at byte {0} is cut off or has a wrong length")]
+    Malformed(usize),
+    /// The record is larger than [`NODE_BYTES_MAX`].
+    #[error("record at byte {0} has {1} bytes: at most {NODE_BYTES_MAX} are possible")]
+    TooLarge(usize, usize),
+    /// More than [`NODE_ENTRIES_MAX`] entries.
+    #[error("node {0} has more than {NODE_ENTRIES_MAX} addresses and attributes")]
+    TooManyEntries(NodeName),
+    /// A key or a value is not UTF-8, a key is empty, or a reserved key has a wrong value.
+    #[error("node {node}: attribute {key:?} is not valid")]
+    BadEntry {
+        /// The node that carries it.
+        node: NodeName,
+        /// The key, with what is not UTF-8 replaced.
+        key: String,
+    },
+    /// The name is no node name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+/// One record of a [`NodeList`](crate::view::NodeList), borrowed: not validated beyond its structure.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeRef<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) entries: &'a [u8],
+}
+
+// === impl Node ===
+
+impl Node {
+    /// A node of which only the name is known.
+    #[must_use]
+    pub fn new(name: NodeName) -> Self {
+        Self { name, entries: Arc::default() }
+    }
+
+    /// Like [`Node::new`], parsing the name.
+    ///
+    /// # Errors
+    /// [`NameError`] when the text is not a node name.
+    pub fn try_new(name: &str) -> Result<Self, NameError> {
+        Ok(Self::new(NodeName::try_new(name)?))
+    }
+
+    /// Adds an address (`ip:port`, `host:port`, or a bare host where the connector knows the port).
+    #[must_use]
+    pub fn address(self, address: &str) -> Self {
+        self.with_entry(ADDRESS, address)
+    }
+
+    /// Sets the incarnation: a number that grows with each restart of the node.
+    #[must_use]
+    pub fn with_incarnation(self, incarnation: u64) -> Self {
+        self.with_entry(INCARNATION, &incarnation.to_string())
+    }
+
+    /// Marks the node as about to go: it is not connected anew.
+    #[must_use]
+    pub fn with_leaving(self) -> Self {
+        self.with_entry(LEAVING, "")
+    }
+
+    /// Adds an attribute. Of two with one key the later counts. Keys that begin with `.` are reserved: such an
+    /// attribute is stored with the dot replaced by `_`. What is longer than 65,535 bytes is cut off.
+    #[must_use]
+    pub fn attribute(self, key: &str, value: &str) -> Self {
+        match key.strip_prefix('.') {
+            Some(rest) => self.with_entry(&format!("_{rest}"), value),
+            None => self.with_entry(key, value),
+        }
+    }
+
+    fn with_entry(mut self, key: &str, value: &str) -> Self {
+        let mut entries = self.entries.to_vec();
+        push_text(&mut entries, key);
+        push_text(&mut entries, value);
+        self.entries = entries.into();
+        self
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.name
+    }
+
+    /// The addresses, in the order of the source's preference.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.entries().filter(|(key, _)| *key == ADDRESS).map(|(_, value)| value)
+    }
+
+    /// The attributes, as given: neither sorted nor freed of doubles. See [`Node::attribute_map`].
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries().filter(|(key, _)| !key.starts_with('.'))
+    }
+
+    /// The attributes by key; of doubles the last.
+    #[must_use]
+    pub fn attribute_map(&self) -> BTreeMap<String, String> {
+        self.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// The incarnation, where the source knows one.
+    #[must_use]
+    pub fn incarnation(&self) -> Option<u64> {
+        self.entries().filter(|(key, _)| *key == INCARNATION).last().and_then(|(_, value)| value.parse().ok())
+    }
+
+    /// Whether the source says that the node is about to go.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.entries().any(|(key, _)| key == LEAVING)
+    }
+
+    /// The flat entries, to be carried elsewhere: see the module documentation.
+    #[must_use]
+    pub fn entry_bytes(&self) -> &[u8] {
+        &self.entries
+    }
+
+    /// A node from its name and flat entries.
+    ///
+    /// # Errors
+    /// [`NodeError`] when the entries are malformed or over a limit.
+    pub fn from_entry_bytes(name: NodeName, entries: &[u8]) -> Result<Self, NodeError> {
+        if entries.len() > NODE_BYTES_MAX {
+            return Err(NodeError::TooLarge(0, entries.len()));
+        }
+        check_entries(&name, entries)?;
+        Ok(Self { name, entries: entries.into() })
+    }
+
+    /// Appends the record to a buffer.
+    pub fn encode(&self, buffer: &mut Vec<u8>) {
+        let length = 2 + self.name.as_str().len() + self.entries.len();
+        buffer.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        push_text(buffer, self.name.as_str());
+        buffer.extend_from_slice(&self.entries);
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
+        Entries { rest: &self.entries }
+            .map_while(Result::ok)
+            .map(|(key, value)| (str::from_utf8(key).unwrap_or(""), str::from_utf8(value).unwrap_or("")))
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        f.debug_map().entries(self.entries()).finish()
+    }
+}
+
+impl From<NodeName> for Node {
+    fn from(name: NodeName) -> Self {
+        Self::new(name)
+    }
+}
+
+// === impl NodeRef ===
+
+impl<'a> NodeRef<'a> {
+    /// Reads the record at the start of `bytes`, which is at `offset` of the whole, and what follows it.
+    pub(crate) fn split(bytes: &'a [u8], offset: usize) -> Result<(Self, &'a [u8]), NodeError> {
+        let malformed = || NodeError::Malformed(offset);
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(malformed)?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_overflow| malformed())?;
+        if length > NODE_BYTES_MAX {
+            return Err(NodeError::TooLarge(offset, length));
+        }
+        let (record, rest) = rest.split_at_checked(length).ok_or_else(malformed)?;
+        let (name, entries) = split_text(record).ok_or_else(malformed)?;
+        Ok((Self { name, entries }, rest))
+    }
+
+    /// Whether this record says exactly what `node` says.
+    #[must_use]
+    pub fn is(&self, node: &Node) -> bool {
+        self.name == node.name.as_str().as_bytes() && *self.entries == *node.entries
+    }
+
+    /// The record as a node.
+    ///
+    /// # Errors
+    /// [`NodeError`] when its name or an entry is not valid.
+    pub fn to_node(&self) -> Result<Node, NodeError> {
+        Node::from_entry_bytes(self.to_name()?, self.entries)
+    }
+
+    /// The record's name alone.
+    ///
+    /// # Errors
+    /// [`NodeError::Name`] when it is no node name.
+    pub fn to_name(&self) -> Result<NodeName, NodeError> {
+        Ok(NodeName::try_new(&String::from_utf8_lossy(self.name))?)
+    }
+}
+
+/// Iterates over raw entries; an error is the last item.
+struct Entries<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<(&'a [u8], &'a [u8]), ()>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let entry = split_text(self.rest).and_then(|(key, rest)| {
+            let (value, rest) = split_text(rest)?;
+            Some((key, value, rest))
+        });
+        match entry {
+            Some((key, value, rest)) => {
+                self.rest = rest;
+                Some(Ok((key, value)))
+            }
+            None => {
+                self.rest = &[];
+                Some(Err(()))
+            }
+        }
+    }
+}
+
+fn check_entries(name: &NodeName, entries: &[u8]) -> Result<(), NodeError> {
+    for (count, entry) in (Entries { rest: entries }).enumerate() {
+        if count >= NODE_ENTRIES_MAX {
+            return Err(NodeError::TooManyEntries(name.clone()));
+        }
+        let (key, value) = entry.map_err(|()| NodeError::Malformed(0))?;
+        let bad = || NodeError::BadEntry { node: name.clone(), key: String::from_utf8_lossy(key).into_owned() };
+        let text = str::from_utf8(value).map_err(|_not_text| bad())?;
+        match str::from_utf8(key) {
+            Ok("") | Err(_) => return Err(bad()),
+            Ok(INCARNATION) if text.parse::<u64>().is_err() => return Err(bad()),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn push_text(buffer: &mut Vec<u8>, text: &str) {
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let text = text.get(..text.floor_char_boundary(usize::from(length))).unwrap_or(text);
+    buffer.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
+    buffer.extend_from_slice(text.as_bytes());
+}
+
+fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+}

@@ -1,0 +1,4 @@
+//! cluster-sdk
+pub mod abi { 
+    //! abi
+    pub mod handshake; }
