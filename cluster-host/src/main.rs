@@ -1,0 +1,3 @@
+//! The `cluster-host` command.
+
+fn main() {}
