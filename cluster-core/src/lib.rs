@@ -4,20 +4,24 @@
 //! I/O, no clock, no thread and no `unsafe`, so a whole cluster runs in a simulation much faster than life.
 //!
 //! - [`Node`], [`View`], [`Report`]: what strategies say.
+//! - [`membership::Membership`]: what becomes of it.
+//! - [`EventLog`]: who is told, and how one resumes where one was.
 
 mod backoff;
 mod event;
+mod log;
 mod member;
-pub mod membership { //! x
- pub mod explain; }
+pub mod membership;
 mod name;
-mod time;
 pub mod node;
+mod time;
 pub mod view;
 
 pub use backoff::Backoff;
 pub use event::{Cursor, CursorError, Epoch, Event, EventKind};
+pub use log::{Batch, Delivery, EventLog, Log, LogOptions, Start, Subscription};
 pub use member::{Health, LinkState, Member, MemberState, NAMES_SHOWN_MAX, Snapshot, TopologyStatus, Vouched};
+pub use membership::Membership;
 pub use name::{NODE_NAME_CHARS_MAX, NameError, NodeName, TopologyName};
 pub use node::{Node, NodeError};
 pub use time::Now;

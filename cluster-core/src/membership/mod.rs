@@ -1,0 +1,231 @@
+//! The membership: who should be in the cluster by whose word, and who is linked.
+//!
+//! ```text
+//!  commands   add_topology  add_connector  strategy_started  set_health  forget …   ┐
+//!  inputs     handle_report   handle_link   handle_timeout                          ├─ all with `now`
+//!  outputs    take_effects (what connectors shall do)   take_events (what happened) ┘
+//!  time       poll_timeout: when to call handle_timeout next
+//!  getters    snapshot (cheap, never changes)   explain
+//! ```
+//!
+//! After every command and input the owner takes effects and events, publishes the events together with
+//! [`Membership::snapshot`], and hands the effects to the connectors. There is one owner and one direction: a
+//! strategy's word becomes vouches, vouches become wanted links and members, and links decide which members
+//! are up. Everything shown is derived from vouches and links, so nothing can disagree with them.
+
+mod derive;
+pub mod explain;
+mod link;
+mod linking;
+mod prune;
+mod reporting;
+mod timer;
+mod topology;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use imbl::OrdMap;
+
+use self::{derive::Cause, link::Connector, timer::Timer, topology::Topology};
+pub use self::{
+    link::{
+        ConnectorId, ConnectorSpec, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, UNKNOWN_MAX,
+    },
+    prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
+    topology::{ReportRefused, TOMBSTONES_MAX, TopologySpec},
+};
+use crate::{
+    event::Event,
+    member::{Health, Member, Snapshot, TopologyStatus},
+    name::{NodeName, TopologyName},
+    node::Node,
+    time::Now,
+};
+
+/// What a membership begins with.
+#[derive(Debug, Clone, Default)]
+pub struct MembershipOptions {
+    /// The node that the host runs beside, where there is one.
+    pub local: Option<Node>,
+    /// The revision of the last event before this membership's first.
+    pub revision: u64,
+    /// Seed of the jitter of retries.
+    pub seed: u64,
+}
+
+/// The membership. See the module documentation for how it is driven.
+#[derive(Debug)]
+pub struct Membership {
+    local: Option<Node>,
+    revision: u64,
+    random: fastrand::Rng,
+    members: OrdMap<NodeName, Arc<Member>>,
+    statuses: OrdMap<TopologyName, Arc<TopologyStatus>>,
+    topologies: BTreeMap<TopologyName, Topology>,
+    connectors: BTreeMap<ConnectorId, Connector>,
+    timers: BTreeSet<(Instant, Timer)>,
+    operations: u64,
+    effects: Vec<Effect>,
+    events: Vec<Event>,
+}
+
+// === impl Membership ===
+
+impl Membership {
+    /// A membership of the local node alone.
+    #[must_use]
+    pub fn new(options: MembershipOptions, now: Now) -> Self {
+        let MembershipOptions {
+            local,
+            revision,
+            seed,
+        } = options;
+        let mut membership = Self {
+            local: None,
+            revision,
+            random: fastrand::Rng::with_seed(seed),
+            members: OrdMap::new(),
+            statuses: OrdMap::new(),
+            topologies: BTreeMap::new(),
+            connectors: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            operations: 0,
+            effects: Vec::new(),
+            events: Vec::new(),
+        };
+        if let Some(node) = local {
+            membership.set_local(node, now);
+        }
+        membership
+    }
+
+    /// Sets or changes what is told of the local node. Its name must not change.
+    pub fn set_local(&mut self, node: Node, now: Now) {
+        let name = node.name().clone();
+        self.local = Some(node);
+        self.publish_member(&name, &Cause::default(), now);
+    }
+
+    /// Adds a connector, not yet running: say so by [`LinkInput::Started`].
+    pub fn add_connector(&mut self, spec: ConnectorSpec) {
+        self.connectors.insert(spec.id, Connector::new(spec));
+    }
+
+    /// Adds a topology, whose strategy is not yet running. Of two with one name the later counts.
+    pub fn add_topology(&mut self, spec: TopologySpec, now: Now) {
+        let name = spec.name.clone();
+        self.remove_topology(&name, now);
+        self.topologies.insert(name.clone(), Topology::new(spec));
+        self.publish_status(&name, now);
+    }
+
+    /// Removes a topology and all that it vouched for.
+    pub fn remove_topology(&mut self, name: &TopologyName, now: Now) {
+        let Some(topology) = self.topologies.remove(name) else {
+            return;
+        };
+        let cause = Cause::topology(name, "the topology was removed");
+        for node in topology.vouches.keys() {
+            self.settle(node, &cause, now);
+        }
+        self.publish_status(name, now);
+        self.pump(now);
+    }
+
+    /// A new instance of the topology's strategy runs. It begins with a whole view.
+    pub fn strategy_started(&mut self, name: &TopologyName, now: Now) {
+        let Some(topology) = self.topologies.get_mut(name) else {
+            return;
+        };
+        topology.resume(now);
+        let nodes: Vec<_> = topology.vouches.keys().cloned().collect();
+        for node in &nodes {
+            self.arm_vouch(name, node);
+        }
+        self.arm_reset(name);
+    }
+
+    /// The topology's strategy does not run: its last word stands and its clocks stop.
+    pub fn strategy_stopped(&mut self, name: &TopologyName, now: Now) {
+        if let Some(topology) = self.topologies.get_mut(name) {
+            topology.stopped_at.get_or_insert(now.instant);
+        }
+    }
+
+    /// Sets the health of a topology by the word of its strategy or its supervisor.
+    pub fn set_health(&mut self, name: &TopologyName, health: Health, reason: Option<&str>, now: Now) {
+        let Some(topology) = self.topologies.get_mut(name) else {
+            return;
+        };
+        topology.health = (health, reason.map(Into::into));
+        self.publish_status(name, now);
+    }
+
+    /// Lets a node go that its sources do not name any more, whatever the prune policy says, and whatever else
+    /// is left of it in the memory of incarnations. Gives the topologies that let it go; one whose source still
+    /// names the node does not.
+    pub fn forget(&mut self, node: &NodeName, now: Now) -> Vec<TopologyName> {
+        let doubtful = |topology: &Topology| {
+            topology
+                .vouches
+                .get(node)
+                .is_some_and(|vouch| vouch.absent.is_some() || vouch.stale)
+        };
+        let names: Vec<_> = self
+            .topologies
+            .iter()
+            .filter(|(_, topology)| doubtful(topology))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &names {
+            if let Some(topology) = self.topologies.get_mut(name) {
+                topology.withdraw(vec![node.clone()], now);
+                self.settle(node, &Cause::topology(name, "it was forgotten by request"), now);
+                self.publish_status(name, now);
+            }
+        }
+        self.pump(now);
+        names
+    }
+
+    /// When [`Membership::handle_timeout`] is next due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// What connectors shall do, in this order.
+    #[must_use]
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What happened, in this order, with consecutive revisions.
+    #[must_use]
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The members and the topologies as they are now; it costs the same for any number of them.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            revision: self.revision,
+            members: self.members.clone(),
+            topologies: self.statuses.clone(),
+        }
+    }
+
+    /// The name of the local node.
+    #[must_use]
+    pub fn local_name(&self) -> Option<&NodeName> {
+        self.local.as_ref().map(Node::name)
+    }
+}
