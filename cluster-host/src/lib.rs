@@ -1,7 +1,44 @@
-//! cluster-host
+//! `cluster-host`: forms clusters of nodes.
+//!
+//! A [`Host`] loads strategies and connectors from plugins, keeps the membership, links the members and tells every
+//! change to whoever subscribes. The `cluster-host` command is this library with a command line; a Rust service can
+//! embed it:
+//!
+//! ```no_run
+//! use cluster_host::{Config, Host, Registry};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::scan("plugins".as_ref());
+//! let loaded = Config::load("cluster.toml".as_ref(), &|name| std::env::var(name).ok()).map_err(|all| {
+//!     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+//! })?;
+//! let host = Host::builder(loaded.config, registry).start()?;
+//! let mut events = host.subscribe();
+//! while let Some(delivery) = events.next().await {
+//!     println!("{delivery:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
 pub mod api;
-mod client;
+mod board;
 pub mod cli;
+mod client;
+mod clock;
 pub mod config;
-mod connectors;
+pub mod connectors;
+mod host;
+mod inbox;
+mod logging;
+mod narration;
+mod owner;
 pub mod plugin;
+mod socket;
+mod supervision;
+mod unit;
+mod voice;
+
+pub use config::Config;
+pub use host::{Host, HostBuilder, HostHandle, RETENTION_EVENTS_MAX, StartError};
+pub use plugin::Registry;

@@ -1,3 +1,7 @@
 //! The `cluster-host` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cluster_host::cli::main()
+}

@@ -1,4 +1,82 @@
-//! cluster-sdk
-pub mod abi { 
-    //! abi
-    pub mod handshake; }
+//! Write a plugin for `cluster-host`: one trait, one macro.
+//!
+//! A *strategy* says which nodes should be in a topology: implement [`Discover`] for something that is looked up
+//! again and again, [`Strategy`] for something that is watched. A *connector* makes and breaks the links between
+//! nodes: implement [`Connector`]. A complete plugin:
+//!
+//! ```
+//! use cluster_sdk::{Context, Discover, Node, Result, View, anyhow::Context as _, schemars, serde};
+//!
+//! /// Nodes behind one DNS name.
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(crate = "cluster_sdk::serde", deny_unknown_fields)]
+//! #[schemars(crate = "cluster_sdk::schemars")]
+//! struct Config {
+//!     /// DNS name to resolve
+//!     name: String,
+//! }
+//!
+//! struct Dns;
+//!
+//! impl Discover for Dns {
+//!     const NAME: &'static str = "dns-poll";
+//!     type Config = Config;
+//!
+//!     async fn discover(config: &Config, _ctx: &Context) -> Result<View> {
+//!         let found = tokio::net::lookup_host((config.name.as_str(), 0)).await;
+//!         let found = found.with_context(|| format!("resolving {}", config.name))?;
+//!         let nodes = found.map(|address| Node::try_new(&format!("app@{}", address.ip())));
+//!         Ok(View::complete(nodes.collect::<Result<Vec<_>, _>>()?))
+//!     }
+//! }
+//!
+//! cluster_sdk::export_plugin!(discover: [Dns]);
+//! # fn main() {}
+//! ```
+//!
+//! with `crate-type = ["cdylib"]` in `Cargo.toml`, and `strategy = "dns-poll"` in the host's config. With `serde` and
+//! `schemars` among your own dependencies the two `crate = …` lines go away.
+//!
+//! - A failed look-up is an error, **never an empty view**: an empty complete view says that everybody is gone.
+//! - Each instance has a thread and a current-thread tokio runtime of its own: nothing needs to be `Send`. Nothing of
+//!   tokio is shared with the host.
+//! - A panic ends the instance, not the host. Log with `tracing`: the host gets it.
+//! - Configs are typed; [`config::parse`] finds all errors at once. A [`Secret`] never shows its value.
+//! - Never install a signal handler: signals are the host's.
+//! - [`testing::TestHost`] runs any of the three without a host.
+
+pub mod abi;
+pub mod config;
+mod connector;
+mod context;
+mod discover;
+mod duration;
+mod instance;
+mod local;
+mod log;
+mod macros;
+mod offer;
+mod runtime;
+mod secret;
+mod strategy;
+pub mod testing;
+
+pub use anyhow::{self, Error, Result};
+pub use cluster_core::{
+    Backoff, Changes, Completeness, NameError, Node, NodeError, NodeList, NodeName, Report, View,
+};
+pub use schemars;
+pub use serde;
+pub use serde_json;
+pub use tokio;
+pub use tracing;
+
+pub use config::ConfigError;
+pub use connector::{Connector, ConnectorContext, Links, Operation, Outcome};
+pub use context::{COUNTERS_MAX, Context, Refused, StopReason};
+pub use discover::Discover;
+pub use duration::{ConfigDuration, ConfigDurationError};
+pub use local::LocalNode;
+pub use offer::{OfferDef, OfferKind};
+pub use secret::{SECRET_BYTES_MAX, Secret, SecretError};
+pub use strategy::Strategy;

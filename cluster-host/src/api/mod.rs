@@ -1,1 +1,41 @@
-//! placeholder
+//! The HTTP API: what the membership is, and what happens to it, on a Unix socket or a port on loopback.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/v1/members` | `{epoch, revision, self, members}` |
+//! | `/v1/members/NAME` | all that is known of one node: why it is a member, or why not |
+//! | `/v1/events` | server-sent events: `id` is the cursor `EPOCH:REVISION`, `data` the event as JSON |
+//! | `/v1/topologies` | `{epoch, revision, topologies}` |
+//!
+//! `/v1/events` begins with one `resync`, which has all members; after `?since=CURSOR` (or the header
+//! `Last-Event-ID`) it begins with the next event, or with a `resync` where the cursor is not known any more. With
+//! `?follow=false` it ends with what there is. The shapes are in [`json`]; errors are `application/problem+json`.
+//!
+//! **Invariant:** no client holds up the host. Answers are made piece by piece when the connection has room, and
+//! everything that a client can make grow has a limit: see [`Limits`].
+
+mod guard;
+pub mod json;
+mod listen;
+mod problem;
+mod routes;
+mod server;
+mod source;
+mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use listen::{ListenAddress, ListenError, Listener};
+pub use server::{Limits, serve};
+pub use source::{Answer, Source, TopologyInfo};
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the API reads a clock: when a resync was sent"
+)]
+fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,233 @@
-//! placeholder
+//! The command line. What a command prints goes to standard output, what went wrong to standard error, and the exit
+//! code says which kind of wrong it was: see [`Exit`].
+#![expect(
+    clippy::print_stderr,
+    reason = "this is where the errors of commands are told"
+)]
+
+pub mod check;
+mod events;
+mod explain;
+mod members;
+mod options;
+mod output;
+pub mod plugins;
+mod run;
+pub mod strategies;
+mod topologies;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    api::ListenAddress,
+    client::{ApiAddress, ClientError},
+    logging::{LogFormat, LogLevel},
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the thing asked about is not so
+  2  wrong usage or configuration
+  3  the daemon cannot be reached";
+
+const DEFAULT_PLACE: &str = "\
+Where the daemon listens, and is looked for, if nothing is said:
+  root    unix:/run/cluster-host.sock
+  others  unix:$XDG_RUNTIME_DIR/cluster-host.sock, without that variable
+          unix:/run/user/UID/cluster-host.sock, without that directory
+          unix:/tmp/cluster-host-UID.sock";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  cluster-host run --config cluster.toml
+  cluster-host run --config cluster.toml --listen 127.0.0.1:4444 --log-format json
+  CLUSTER_HOST_LOG=info,cluster_host::api=debug cluster-host run --config cluster.toml";
+
+/// Forms a cluster of nodes: asks strategies who should be in it, links them, tells who comes and goes.
+#[derive(Debug, Parser)]
+#[command(name = "cluster-host", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(RunArgs),
+    Check(check::CheckArgs),
+    Members(members::MembersArgs),
+    Events(events::EventsArgs),
+    Explain(explain::ExplainArgs),
+    Topologies(topologies::TopologiesArgs),
+    Plugins(plugins::PluginsArgs),
+    Strategies(strategies::StrategiesArgs),
+}
+
+/// Run the daemon in the foreground until SIGTERM or SIGINT
+#[derive(Debug, Args)]
+#[command(after_help = format!("{RUN_EXAMPLES}\n\n{DEFAULT_PLACE}"))]
+pub(super) struct RunArgs {
+    /// The configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// The directory of the plugins
+    #[arg(long, value_name = "DIR", default_value = "plugins")]
+    pub(super) plugins: PathBuf,
+    /// Where the API listens: unix:PATH, or ADDR:PORT on loopback [default: see below]
+    #[arg(long, value_name = "unix:PATH|ADDR:PORT")]
+    pub(super) listen: Option<ListenAddress>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
+    /// What is logged: off, error, warn, info, debug, trace, or MODULE=LEVEL, several with commas
+    #[arg(long, value_name = "LEVEL", env = "CLUSTER_HOST_LOG", default_value = "info")]
+    pub(super) log_level: LogLevel,
+}
+
+// No doc comment: it would take the place of the command's own.
+#[derive(Debug, Args)]
+struct ApiArgs {
+    /// Where the daemon listens [default: where 'run' listens for this user]
+    #[arg(
+        long,
+        value_name = "unix:PATH|URL",
+        env = "CLUSTER_HOST_API",
+        hide_env_values = true
+    )]
+    api: Option<ApiAddress>,
+}
+
+/// What became of a command. Scripts rely on the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done = 0,
+    /// The thing asked about is not so.
+    NotSo = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The daemon cannot be reached.
+    Unreachable = 3,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => {
+            // Help goes to standard output, the rest to standard error; that either is closed is nobody's concern.
+            let _printed = error.print();
+            if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Done.into()
+            }
+        }
+    }
+}
+
+fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => print(|out| check::check(&args, out)),
+        Command::Plugins(args) => print(|out| plugins::plugins(&args, out)),
+        Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),
+        Command::Members(args) => ask(members::run(args)).into(),
+        Command::Events(args) => ask(events::run(args)).into(),
+        Command::Explain(args) => ask(explain::run(args)).into(),
+        Command::Topologies(args) => ask(topologies::run(args)).into(),
+    }
+}
+
+/// Runs a command that needs no daemon.
+fn print(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> ExitCode {
+    let mut out = output::stdout();
+    let printed = command(&mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
+    printed.unwrap_or_else(|error| {
+        let closed = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+            let json = cause
+                .downcast_ref::<serde_json::Error>()
+                .and_then(serde_json::Error::io_error_kind);
+            io.or(json) == Some(io::ErrorKind::BrokenPipe)
+        };
+        if error.chain().any(closed) {
+            return Exit::Done.into();
+        }
+        complain(&format!("{error:#}"));
+        Exit::Usage.into()
+    })
+}
+
+/// Runs a command that asks the daemon.
+fn ask(question: impl Future<Output = Result<Exit, Failure>>) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answered = match runtime {
+        Ok(runtime) => runtime.block_on(question),
+        Err(error) => Err(Failure::Output(error)),
+    };
+    answered.unwrap_or_else(|failure| {
+        let exit = failure.exit();
+        if exit != Exit::Done {
+            complain(&failure);
+        }
+        exit
+    })
+}
+
+/// Tells what went wrong.
+pub(super) fn complain(error: &dyn std::fmt::Display) {
+    eprintln!("cluster-host: {error}");
+}
+
+/// Why a command that asks the daemon has no answer to print.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Daemon(#[from] ClientError),
+    #[error("cannot print: {0}")]
+    Output(#[from] io::Error),
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Daemon(ClientError::Refused { status, .. }) if status.as_u16() == 404 => Exit::NotSo,
+            Self::Daemon(ClientError::Refused { status, .. }) if status.as_u16() == 400 => Exit::Usage,
+            Self::Daemon(_) => Exit::Unreachable,
+            // Whoever read the output has read enough, as `head` does.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) => Exit::NotSo,
+        }
+    }
+}
+
+// === impl Exit ===
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge: relative times that people are shown"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests;

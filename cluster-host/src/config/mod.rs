@@ -1,1 +1,192 @@
-//! placeholder
+//! The configuration: one TOML file, all of whose mistakes are told at once, with their lines.
+//!
+//! ```toml
+//! cluster = "shop"                       # carried in heartbeats: another cluster's nodes are ignored
+//!
+//! [node]                                 # may be left out where no strategy or connector needs it
+//! name = "app@${POD_IP:-127.0.0.1}"
+//! attributes = { zone = "eu-1", role = "api" }
+//!
+//! [topologies.office]
+//! strategy = "gossip"                    # from whichever plugin offers it
+//! config = { secret = { file = "/run/secrets/gossip" } }
+//! connect = { tcp = { port = 9000 } }    # or "none", to watch without linking
+//! opts = { restart = "transient", deadline = "5s" }
+//! prune = { after = "30s" }              # or "never"
+//! ```
+//!
+//! `${VAR}` and `${VAR:-default}` in a string stand for a variable of the environment, `$$` for one `$`. The way of a
+//! file: text, TOML with lines, expanded values, typed [`Config`]; then [`validate`] asks the plugins, and [`warnings`]
+//! tells what is allowed but seldom meant. [`check`] does all of it and tells all mistakes at once.
+
+mod connect;
+mod document;
+mod expand;
+mod file;
+mod node;
+mod options;
+mod problem;
+mod topology;
+mod validate;
+mod warning;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, path::Path};
+
+use cluster_core::TopologyName;
+use cluster_sdk::{
+    LocalNode,
+    config::{ConfigError, key_path},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use self::{
+    connect::{ConnectConfig, ConnectorConfig, PluginConfig},
+    file::CONFIG_BYTES_MAX,
+    node::NodeConfig,
+    options::{Options, Prune, Restart, Retry},
+    problem::{Loaded, Problem, Severity},
+    topology::TopologyConfig,
+    validate::validate,
+    warning::warnings,
+};
+use self::document::Document;
+use crate::{api::ListenAddress, plugin::Registry};
+
+/// The name of the cluster where the configuration gives none.
+pub const CLUSTER_DEFAULT: &str = "default";
+
+/// A configuration without mistakes of its own; whether plugins agree is asked by [`validate`].
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Config {
+    /// The name of the cluster. Nodes of other clusters that are heard are ignored and counted.
+    #[serde(default = "node::cluster_default", deserialize_with = "node::cluster")]
+    #[schemars(with = "String")]
+    pub cluster: String,
+    /// The node that the host runs beside.
+    #[serde(default)]
+    pub node: Option<NodeConfig>,
+    /// The topologies by name.
+    #[serde(default, deserialize_with = "topology::by_name")]
+    #[schemars(with = "BTreeMap<String, TopologyConfig>")]
+    pub topologies: BTreeMap<TopologyName, TopologyConfig>,
+    /// The API.
+    #[serde(default)]
+    pub api: ApiConfig,
+}
+
+/// `[api]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ApiConfig {
+    /// Where it listens: `unix:PATH` or `ADDR:PORT` on loopback. `--listen` overrules it.
+    #[serde(default, deserialize_with = "node::listen")]
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<ListenAddress>,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads a file. `env` looks up variables of the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of lines.
+    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
+        let (loaded, problems) = read(path, env)?;
+        if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
+    }
+
+    /// Takes the text of a file that was read already; `path` is only named.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        path: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, Vec<Problem>> {
+        let (loaded, problems) = parse(path, text, env)?;
+        if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
+    }
+
+    /// What strategies and connectors are told of the local node.
+    #[must_use]
+    pub fn local_node(&self, incarnation: u64) -> LocalNode {
+        let mut local = LocalNode { cluster: self.cluster.clone(), incarnation, ..LocalNode::default() };
+        if let Some(node) = &self.node {
+            local.name = Some(node.name.clone());
+            local.addresses.clone_from(&node.addresses);
+            local.attributes.clone_from(&node.attributes);
+        }
+        local
+    }
+}
+
+/// Reads a file and asks the plugins too, so that all mistakes of both kinds are told at once.
+///
+/// # Errors
+/// Everything that is wrong, in the order of lines.
+pub fn check(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    registry: &Registry,
+) -> Result<Loaded, Vec<Problem>> {
+    let (loaded, mut problems) = read(path, env)?;
+    problems.extend(validate(&loaded, registry));
+    if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| problem.line);
+    problems
+}
+
+/// What there is of a configuration, and what is wrong with the rest; an error where there is nothing at all.
+type Partial = Result<(Loaded, Vec<Problem>), Vec<Problem>>;
+
+fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Partial {
+    match file::read(path) {
+        Ok(text) => parse(path, &text, env),
+        Err(message) => Err(vec![Problem::of_file(path, message)]),
+    }
+}
+
+fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Partial {
+    let document = Document::parse(text, env)
+        .map_err(|(line, message)| vec![Problem::of_file(path, message).at_line(line)])?;
+    let (lines, mut errors) = (document.lines, document.errors);
+    let parsed = cluster_sdk::config::parse::<Config>(document.value.clone());
+    // What could not be expanded is not what the author meant: nothing else is said about it.
+    let is_told = |told: &[ConfigError], path: &str| told.iter().any(|error| error.path == path);
+    let more = parsed.as_ref().err().into_iter().flatten();
+    let more: Vec<_> = more.filter(|error| !is_told(&errors, &error.path)).cloned().collect();
+    errors.extend(more);
+    let config = match parsed {
+        Ok(config) if errors.is_empty() => config,
+        Ok(_) | Err(_) => salvage(document.value, &errors),
+    };
+    let problems = errors.into_iter().map(|error| lines.problem(path, &error.path, error.message)).collect();
+    Ok((Loaded::new(config, path, lines), problems))
+}
+
+/// The topologies that nothing is wrong with, and all they need to be asked about.
+fn salvage(value: Value, errors: &[ConfigError]) -> Config {
+    let is_right = |path: &str| !errors.iter().any(|error| problem::is_around(path, &error.path));
+    let Value::Object(mut tables) = value else { return Config::default() };
+    if !is_right("node") || !is_right("cluster") {
+        return Config::default();
+    }
+    if let Some(Value::Object(topologies)) = tables.get_mut("topologies") {
+        topologies.retain(|name, _| is_right(&key_path("topologies", name)));
+    }
+    tables.retain(|key, _| key == "topologies" || is_right(key));
+    cluster_sdk::config::parse(Value::Object(tables)).unwrap_or_default()
+}

@@ -1,1 +1,13 @@
-//! placeholder
+//! The connectors that are part of the host: `tcp` and `exec`.
+//!
+//! They are written with the SDK like any third party's and linked in as a static plugin, so that they are started,
+//! watched and stopped by the same machinery. `none` is not among them: it has no instance, see the host.
+
+mod exec;
+mod process;
+mod tcp;
+
+pub use exec::{Exec, ExecConfig};
+pub use tcp::{Tcp, TcpConfig};
+
+cluster_sdk::plugin!(connectors: [Tcp, Exec]);

@@ -1,0 +1,422 @@
+//! The shapes of the API's JSON, which scripts rely on. The server fills them from borrowed values, the client
+//! reads the same ones as owned ones. They grow by added keys only; the order of the keys is kept.
+//!
+//! Epochs are text (16 hexadecimal digits), because a JSON number loses the last digits of a large one. Times are
+//! RFC 3339, UTC, with microseconds, so that they sort as text.
+
+use std::{borrow::Cow, collections::BTreeMap, time::SystemTime};
+
+use cluster_core::{
+    Cursor, Member as CoreMember, Node as CoreNode, Snapshot,
+    membership::explain::{self, LinkExplained, VouchExplained},
+};
+use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::source::TopologyInfo;
+
+/// A point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub SystemTime);
+
+/// The answer of `/v1/members`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Members<'a> {
+    /// The epoch of the log.
+    pub epoch: Cow<'a, str>,
+    /// The revision of the last event that the list includes.
+    pub revision: u64,
+    /// The node that the host runs beside.
+    #[serde(rename = "self")]
+    pub this: Option<Cow<'a, str>>,
+    /// The members in the order of their names.
+    pub members: Vec<Member<'a>>,
+}
+
+/// A member: [`cluster_core::Member`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// Whether the host runs beside it.
+    #[serde(rename = "self")]
+    pub is_self: bool,
+    /// `discovered`, `up`, `down` or `leaving`.
+    pub state: Cow<'a, str>,
+    /// Grows with each restart of the node.
+    pub incarnation: Option<u64>,
+    /// Where it can be reached.
+    pub addresses: Cow<'a, [String]>,
+    /// What its sources say of it.
+    pub attributes: Cow<'a, BTreeMap<String, String>>,
+    /// Who vouches for it.
+    pub topologies: Vec<Vouched<'a>>,
+    /// Since when it is in this state.
+    pub since: Time,
+    /// Why.
+    pub reason: Option<Cow<'a, str>>,
+}
+
+/// A topology that vouches for a member, and the link there: [`cluster_core::Vouched`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Vouched<'a> {
+    /// The topology.
+    pub name: Cow<'a, str>,
+    /// `none`, `down`, `connecting`, `up` or `unknown`.
+    pub link: Cow<'a, str>,
+    /// Since when.
+    pub since: Time,
+    /// Why it is not up.
+    pub reason: Option<Cow<'a, str>>,
+}
+
+/// One event, or a `resync`, which has `members` in place of `member`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event<'a> {
+    /// The epoch of the log.
+    pub epoch: Cow<'a, str>,
+    /// The revision that the event made.
+    pub revision: u64,
+    /// `EPOCH:REVISION`: where to go on.
+    pub cursor: Cow<'a, str>,
+    /// `node_up` and so on.
+    #[serde(rename = "type")]
+    pub kind: Cow<'a, str>,
+    /// The member that it happened to.
+    pub node: Option<Cow<'a, str>>,
+    /// The member as it is afterwards; absent where it is gone.
+    pub member: Option<Member<'a>>,
+    /// Only of a `resync`: all members. The server writes these piece by piece, see `stream`.
+    #[serde(default, skip_serializing)]
+    pub members: Option<Vec<Member<'a>>>,
+    /// The topology that it happened in.
+    pub topology: Option<Cow<'a, str>>,
+    /// Why.
+    pub reason: Option<Cow<'a, str>>,
+    /// When.
+    pub at: Time,
+}
+
+/// The answer of `/v1/topologies`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Topologies<'a> {
+    /// The epoch of the log.
+    pub epoch: Cow<'a, str>,
+    /// The revision of the last event.
+    pub revision: u64,
+    /// The topologies in the order of their names.
+    pub topologies: Vec<Topology<'a>>,
+}
+
+/// A topology: [`TopologyInfo`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Topology<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// The strategy.
+    pub strategy: Cow<'a, str>,
+    /// The plugin that offers it.
+    pub plugin: Option<Cow<'a, str>>,
+    /// The connector.
+    pub connector: Cow<'a, str>,
+    /// `starting`, `running`, `degraded`, `denied` or `stopped`.
+    pub health: Cow<'a, str>,
+    /// Why it is not running.
+    pub reason: Option<Cow<'a, str>>,
+    /// Since when.
+    pub since: Time,
+    /// How many members it vouches for.
+    pub members: u64,
+    /// Members whose withdrawal is held back by the prune policy.
+    pub held: Vec<Cow<'a, str>>,
+    /// Links that nobody vouches for.
+    pub unclaimed: Vec<Cow<'a, str>>,
+    /// What strategy and connector count.
+    pub counters: Cow<'a, BTreeMap<String, u64>>,
+    /// How often the strategy was started again.
+    pub restarts: u32,
+    /// When it last reported.
+    pub last_report: Option<Time>,
+}
+
+/// The answer of `/v1/members/NAME`: [`cluster_core::membership::explain::Explanation`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation<'a> {
+    /// The name that was asked about.
+    pub name: Cow<'a, str>,
+    /// The member, if it is one.
+    pub member: Option<Member<'a>>,
+    /// Who vouches for it.
+    pub vouches: Vec<Vouch<'a>>,
+    /// Its links.
+    pub links: Vec<Link<'a>>,
+    /// Incarnations that are known to be dead.
+    pub dead: Vec<Dead<'a>>,
+}
+
+/// One topology's word for a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Vouch<'a> {
+    /// The topology.
+    pub topology: Cow<'a, str>,
+    /// What its source says.
+    pub node: Node<'a>,
+    /// Since when without a break.
+    pub since: Time,
+    /// When the word was last renewed.
+    pub renewed: Time,
+    /// When it ends unless renewed.
+    pub expires: Option<Time>,
+    /// Expired, kept only because the link is up.
+    pub stale: bool,
+    /// Complete views in a row that did not name the node.
+    pub absent_rounds: u32,
+    /// The prune policy holds back its withdrawal until then.
+    pub held_until: Option<Time>,
+}
+
+/// A node as a source describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node<'a> {
+    /// Grows with each restart of the node.
+    pub incarnation: Option<u64>,
+    /// Where it can be reached.
+    pub addresses: Vec<Cow<'a, str>>,
+    /// What the source says of it.
+    pub attributes: BTreeMap<String, String>,
+    /// Whether it is about to go.
+    pub leaving: bool,
+}
+
+/// A link by one connector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Link<'a> {
+    /// The connector.
+    pub connector: Cow<'a, str>,
+    /// `none`, `down`, `connecting`, `up` or `unknown`.
+    pub state: Cow<'a, str>,
+    /// Since when.
+    pub since: Time,
+    /// Failed tries since it was last up.
+    pub failures: u32,
+    /// The last tries, oldest first.
+    pub attempts: Vec<Attempt<'a>>,
+    /// When the next try is due.
+    pub next_attempt: Option<Time>,
+}
+
+/// One try to make a link.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt<'a> {
+    /// When it ended.
+    pub at: Time,
+    /// Why it failed; absent where it succeeded.
+    pub failure: Option<Cow<'a, str>>,
+}
+
+/// An incarnation that is known to be dead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dead<'a> {
+    /// By the word of this topology.
+    pub topology: Cow<'a, str>,
+    /// The incarnation.
+    pub incarnation: u64,
+}
+
+/// An error, as RFC 9457 has it (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem<'a> {
+    /// The status in words.
+    pub title: Cow<'a, str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: Cow<'a, str>,
+}
+
+// === impl Time ===
+
+impl Time {
+    /// The text with this many digits after the second.
+    #[must_use]
+    pub fn to_text(self, digits: u8) -> String {
+        let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut text = String::new();
+        match DateTimePrinter::new()
+            .precision(Some(digits))
+            .print_timestamp(&time, &mut text)
+        {
+            Ok(()) => text,
+            Err(_no_room_in_a_string) => String::new(),
+        }
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        Self(time)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_text(6))
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let time: Timestamp = text.parse().map_err(D::Error::custom)?;
+        Ok(Self(time.into()))
+    }
+}
+
+// === from core values ===
+
+impl<'a> From<&'a CoreMember> for Member<'a> {
+    fn from(member: &'a CoreMember) -> Self {
+        let vouched = |vouched: &'a cluster_core::Vouched| Vouched {
+            name: vouched.name.as_str().into(),
+            link: vouched.link.as_str().into(),
+            since: vouched.since.into(),
+            reason: text(vouched.reason.as_ref()),
+        };
+        Self {
+            name: member.name.as_str().into(),
+            is_self: member.is_self,
+            state: member.state.as_str().into(),
+            incarnation: member.incarnation,
+            addresses: Cow::Borrowed(&member.addresses),
+            attributes: Cow::Borrowed(&member.attributes),
+            topologies: member.topologies.iter().map(vouched).collect(),
+            since: member.since.into(),
+            reason: text(member.reason.as_ref()),
+        }
+    }
+}
+
+impl<'a> Event<'a> {
+    /// The shape of an event that made the cursor's revision.
+    #[must_use]
+    pub fn new(cursor: Cursor, event: &'a cluster_core::Event) -> Self {
+        Self {
+            epoch: cursor.epoch.to_string().into(),
+            revision: cursor.revision,
+            cursor: cursor.to_string().into(),
+            kind: event.kind.as_str().into(),
+            node: event.node.as_ref().map(|node| node.as_str().into()),
+            member: event.member.as_deref().map(Member::from),
+            members: None,
+            topology: event.topology.as_ref().map(|topology| topology.as_str().into()),
+            reason: text(event.reason.as_ref()),
+            at: event.at.into(),
+        }
+    }
+}
+
+impl<'a> Topologies<'a> {
+    /// The shape of the topologies, with their members counted in the snapshot.
+    #[must_use]
+    pub fn new(cursor: Cursor, topologies: &'a [TopologyInfo], snapshot: &Snapshot) -> Self {
+        let mut members: BTreeMap<&str, u64> = BTreeMap::new();
+        for member in snapshot.members.values() {
+            for vouched in &member.topologies {
+                *members.entry(vouched.name.as_str()).or_default() += 1;
+            }
+        }
+        let topology = |info: &'a TopologyInfo| Topology {
+            name: info.name.as_str().into(),
+            strategy: info.strategy.as_str().into(),
+            plugin: info.plugin.as_deref().map(Into::into),
+            connector: info.connector.as_str().into(),
+            health: info.status.health.as_str().into(),
+            reason: text(info.status.reason.as_ref()),
+            since: info.status.since.into(),
+            members: members.get(info.name.as_str()).copied().unwrap_or_default(),
+            held: info.status.held.iter().map(|name| name.as_str().into()).collect(),
+            unclaimed: info
+                .status
+                .unclaimed
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            counters: Cow::Borrowed(&info.counters),
+            restarts: info.restarts,
+            last_report: info.last_report.map(Time),
+        };
+        Self {
+            epoch: cursor.epoch.to_string().into(),
+            revision: cursor.revision,
+            topologies: topologies.iter().map(topology).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a explain::Explanation> for Explanation<'a> {
+    fn from(known: &'a explain::Explanation) -> Self {
+        let dead = known.dead.iter();
+        Self {
+            name: known.name.as_str().into(),
+            member: known.member.as_deref().map(Member::from),
+            vouches: known.vouches.iter().map(Vouch::from).collect(),
+            links: known.links.iter().map(Link::from).collect(),
+            dead: dead
+                .map(|(topology, incarnation)| Dead {
+                    topology: topology.as_str().into(),
+                    incarnation: *incarnation,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a VouchExplained> for Vouch<'a> {
+    fn from(vouch: &'a VouchExplained) -> Self {
+        Self {
+            topology: vouch.topology.as_str().into(),
+            node: Node::from(&vouch.node),
+            since: vouch.since.into(),
+            renewed: vouch.renewed.into(),
+            expires: vouch.expires.map(Time),
+            stale: vouch.stale,
+            absent_rounds: vouch.absent_rounds,
+            held_until: vouch.held_until.map(Time),
+        }
+    }
+}
+
+impl<'a> From<&'a CoreNode> for Node<'a> {
+    fn from(node: &'a CoreNode) -> Self {
+        Self {
+            incarnation: node.incarnation(),
+            addresses: node.addresses().map(Cow::Borrowed).collect(),
+            attributes: node.attribute_map(),
+            leaving: node.is_leaving(),
+        }
+    }
+}
+
+impl<'a> From<&'a LinkExplained> for Link<'a> {
+    fn from(link: &'a LinkExplained) -> Self {
+        let attempt = |attempt: &'a explain::Attempt| Attempt {
+            at: attempt.at.into(),
+            failure: text(attempt.failure.as_ref()),
+        };
+        Self {
+            connector: (&*link.connector).into(),
+            state: link.state.as_str().into(),
+            since: link.since.into(),
+            failures: link.failures,
+            attempts: link.attempts.iter().map(attempt).collect(),
+            next_attempt: link.next_attempt.map(Time),
+        }
+    }
+}
+
+fn text(reason: Option<&std::sync::Arc<str>>) -> Option<Cow<'_, str>> {
+    reason.map(|reason| Cow::Borrowed(&**reason))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,412 @@
+//! Where the API listens, and taking that place: a Unix socket that only its owner may open, or a port on loopback.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Connections that the kernel keeps waiting while we accept others.
+const BACKLOG: i32 = 1024;
+
+/// Where the API listens: `unix:PATH`, or `ADDR:PORT` with an address of loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A port on loopback; port 0 takes a free one.
+    Tcp(SocketAddr),
+}
+
+/// Why the API cannot listen there. Nothing is left behind; the operator can mend all of them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The text is no address.
+    #[error(
+        "{0:?} is no address to listen on: write unix:PATH or ADDR:PORT, as unix:/run/cluster-host.sock or 127.0.0.1:4444"
+    )]
+    NotAddress(String),
+    /// An address that others can reach.
+    #[error(
+        "cannot listen on {0}: the API has no authentication yet and listens on loopback only (127.0.0.1, [::1]) or on a Unix socket"
+    )]
+    NotLoopback(SocketAddr),
+    /// Somebody answers there.
+    #[error("cannot listen on {0}: another process already does")]
+    InUse(ListenAddress),
+    /// Something that is not ours to remove.
+    #[error("cannot listen on {0}: there is a file that is no socket; remove it or name another path")]
+    NotSocket(ListenAddress),
+    /// The path's directory is missing.
+    #[error("cannot listen on {0}: the directory does not exist; create it or name another path")]
+    NoDirectory(ListenAddress),
+    /// The system says no.
+    #[error("cannot listen on {address}: {source}")]
+    Io {
+        /// Where.
+        address: ListenAddress,
+        /// What it says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The place, taken. The socket file goes when this is dropped, if it is still ours.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) socket: ListeningSocket,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+pub(super) enum ListeningSocket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// Gives the place free when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) address: ListenAddress,
+    /// Device and inode of the socket file.
+    file: Option<(u64, u64)>,
+}
+
+// === impl ListenAddress ===
+
+impl ListenAddress {
+    /// Parses `unix:PATH` or `ADDR:PORT`.
+    ///
+    /// # Errors
+    /// [`ListenError::NotAddress`], or [`ListenError::NotLoopback`] where others could reach it.
+    pub fn parse(text: &str) -> Result<Self, ListenError> {
+        let not_address = || ListenError::NotAddress(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() {
+                Err(not_address())
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
+        }
+        let address = match text.strip_prefix("localhost:") {
+            Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().map_err(|_no_port| not_address())?)),
+            None => text.parse().map_err(|_no_address| not_address())?,
+        };
+        if address.ip().is_loopback() {
+            Ok(Self::Tcp(address))
+        } else {
+            Err(ListenError::NotLoopback(address))
+        }
+    }
+}
+
+impl Default for ListenAddress {
+    /// The same rule in the daemon and in the commands that look for it. For root `/run/cluster-host.sock`, whatever
+    /// the environment says, because services and log-in shells differ in it. For others `cluster-host.sock` in
+    /// `$XDG_RUNTIME_DIR`, or in `/run/user/UID` where the variable is not set, or, where that does not exist (as in
+    /// containers), `/tmp/cluster-host-UID.sock`.
+    fn default() -> Self {
+        let user = rustix::process::geteuid();
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        Self::Unix(default_path(
+            user.as_raw(),
+            user.is_root(),
+            runtime.as_deref(),
+            &Path::is_dir,
+        ))
+    }
+}
+
+fn default_path(user: u32, root: bool, runtime: Option<&Path>, is_dir: &dyn Fn(&Path) -> bool) -> PathBuf {
+    const FILE: &str = "cluster-host.sock";
+    if root {
+        return Path::new("/run").join(FILE);
+    }
+    let users = PathBuf::from(format!("/run/user/{user}"));
+    match runtime.filter(|path| path.is_absolute()) {
+        Some(runtime) => runtime.join(FILE),
+        None if is_dir(&users) => users.join(FILE),
+        None => PathBuf::from(format!("/tmp/cluster-host-{user}.sock")),
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = ListenError;
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Takes the place. A socket file that a dead process left is replaced.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        match address {
+            ListenAddress::Tcp(tcp) => bind_tcp(address, *tcp),
+            ListenAddress::Unix(path) => bind_unix(address, path),
+        }
+    }
+
+    /// Where it listens; of port 0 the port that was free.
+    #[must_use]
+    pub fn address(&self) -> &ListenAddress {
+        &self.place.address
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let (ListenAddress::Unix(path), Some(file)) = (&self.address, self.file)
+            && fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == file)
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), err = %error, "cannot remove the API's socket");
+        }
+    }
+}
+
+fn bind_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
+    if !tcp.ip().is_loopback() {
+        return Err(ListenError::NotLoopback(tcp));
+    }
+    let listener = TcpListener::bind(tcp).map_err(|error| refused(address, error))?;
+    let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
+    let place = Place {
+        address: ListenAddress::Tcp(tcp),
+        file: None,
+    };
+    Ok(Listener {
+        socket: ListeningSocket::Tcp(listener),
+        place,
+    })
+}
+
+fn bind_unix(address: &ListenAddress, path: &Path) -> Result<Listener, ListenError> {
+    // Of two that start at once and both see a dead socket, one would remove the other's live one. A lock on the
+    // directory leaves nothing behind. Where it cannot be had, going on without it is better than not starting.
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
+    let directory = File::open(directory).ok();
+    if let Some(directory) = &directory
+        && let Err(error) = directory.try_lock()
+    {
+        tracing::debug!(err = %error, "the directory of the API's socket is not locked");
+    }
+    let listener = match listen(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_dead(address, path)?;
+            listen(path)
+        }
+        other => other,
+    };
+    let listener = listener.map_err(|error| refused(address, error))?;
+    let file = fs::symlink_metadata(path).map_err(|error| refused(address, error))?;
+    let place = Place {
+        address: address.clone(),
+        file: Some((file.dev(), file.ino())),
+    };
+    Ok(Listener {
+        socket: ListeningSocket::Unix(listener),
+        place,
+    })
+}
+
+/// Nobody can connect between `bind` and `listen`, so nobody slips in before the mode is set.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&address)?;
+    let listening =
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).and_then(|()| socket.listen(BACKLOG));
+    if let Err(error) = listening {
+        fs::remove_file(path)?;
+        return Err(error);
+    }
+    Ok(socket.into())
+}
+
+/// Removes a socket that nobody listens on.
+fn remove_dead(address: &ListenAddress, path: &Path) -> Result<(), ListenError> {
+    let is_socket = fs::symlink_metadata(path)
+        .map_err(|error| refused(address, error))?
+        .file_type()
+        .is_socket();
+    if !is_socket {
+        return Err(ListenError::NotSocket(address.clone()));
+    }
+    match UnixStream::connect(path) {
+        Ok(_answered) => Err(ListenError::InUse(address.clone())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|error| refused(address, error))
+        }
+        // Gone meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refused(address, error)),
+    }
+}
+
+fn refused(address: &ListenAddress, source: io::Error) -> ListenError {
+    let address = address.clone();
+    match (source.kind(), &address) {
+        (io::ErrorKind::AddrInUse, _) => ListenError::InUse(address),
+        (io::ErrorKind::NotFound, ListenAddress::Unix(_)) => ListenError::NoDirectory(address),
+        _ => ListenError::Io { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is an address, and which line refuses what is none.
+    #[test]
+    fn addresses() {
+        for good in [
+            "unix:/run/x.sock",
+            "unix:x.sock",
+            "127.0.0.1:4444",
+            "127.0.0.2:0",
+            "[::1]:4444",
+        ] {
+            assert_eq!(ListenAddress::parse(good).unwrap().to_string(), good);
+        }
+        assert_eq!(
+            ListenAddress::parse("localhost:80").unwrap().to_string(),
+            "127.0.0.1:80"
+        );
+        for remote in [
+            "0.0.0.0:4444",
+            "[::]:4444",
+            "10.0.0.1:4444",
+            "[::ffff:127.0.0.1]:4444",
+        ] {
+            assert!(
+                matches!(ListenAddress::parse(remote), Err(ListenError::NotLoopback(_))),
+                "{remote}"
+            );
+            let address = ListenAddress::Tcp(remote.parse().unwrap());
+            assert!(
+                matches!(Listener::bind(&address), Err(ListenError::NotLoopback(_))),
+                "{remote}"
+            );
+        }
+        for bad in [
+            "",
+            "unix:",
+            "/run/x.sock",
+            "4444",
+            "127.0.0.1",
+            "example.org:80",
+            "localhost:x",
+        ] {
+            assert!(
+                matches!(ListenAddress::parse(bad), Err(ListenError::NotAddress(_))),
+                "{bad}"
+            );
+        }
+    }
+
+    /// Daemon and client come to the same default, for root and for users, with and without a session.
+    #[test]
+    fn default_paths() {
+        let path = |user, runtime: Option<&str>, session| {
+            default_path(user, user == 0, runtime.map(Path::new), &|_| session)
+                .display()
+                .to_string()
+        };
+        assert_eq!(path(0, None, true), "/run/cluster-host.sock");
+        assert_eq!(path(0, Some("/run/user/0"), true), "/run/cluster-host.sock");
+        assert_eq!(path(7, Some("/x"), true), "/x/cluster-host.sock");
+        assert_eq!(path(7, Some(""), true), "/run/user/7/cluster-host.sock");
+        assert_eq!(path(7, None, true), "/run/user/7/cluster-host.sock");
+        assert_eq!(path(7, None, false), "/tmp/cluster-host-7.sock");
+    }
+
+    /// The socket is its owner's alone, a live one is not taken over, and it is gone afterwards.
+    #[test]
+    fn socket_is_private_and_exclusive() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("api.sock");
+        let address = ListenAddress::Unix(path.clone());
+        let listener = Listener::bind(&address).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(Listener::bind(&address), Err(ListenError::InUse(_))));
+        assert!(path.exists(), "the refused one leaves the live one alone");
+        drop(listener);
+        assert!(!path.exists());
+    }
+
+    /// What a dead process left is replaced, and what another put in our place since is not removed.
+    #[test]
+    fn dead_socket_is_replaced() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("api.sock");
+        let address = ListenAddress::Unix(path.clone());
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "the standard library's listener leaves its file");
+        let first = Listener::bind(&address).unwrap();
+        fs::remove_file(&path).unwrap();
+        let second = Listener::bind(&address).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    /// Each failure has a line of its own.
+    #[test]
+    fn refusals() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        let refusal = |path: &Path| {
+            let address = ListenAddress::Unix(path.to_owned());
+            Listener::bind(&address)
+                .unwrap_err()
+                .to_string()
+                .replace(scratch.path().to_str().unwrap(), "DIR")
+        };
+        assert_eq!(
+            refusal(&file),
+            "cannot listen on unix:DIR/file: there is a file that is no socket; remove it or name another path"
+        );
+        assert_eq!(fs::read(&file).unwrap(), b"precious");
+        assert_eq!(
+            refusal(&scratch.path().join("no/api.sock")),
+            "cannot listen on unix:DIR/no/api.sock: the directory does not exist; create it or name another path"
+        );
+        let long = refusal(&scratch.path().join("x".repeat(200)));
+        assert!(long.contains("path must be shorter than SUN_LEN"), "{long}");
+        let tcp = Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap()).unwrap();
+        let taken = Listener::bind(tcp.address()).unwrap_err().to_string();
+        assert_eq!(
+            taken,
+            format!("cannot listen on {}: another process already does", tcp.address())
+        );
+    }
+}

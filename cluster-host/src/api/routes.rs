@@ -1,0 +1,173 @@
+//! What is answered where.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use cluster_core::{Cursor, NodeName};
+use serde::Deserialize;
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    json,
+    problem::Problem,
+    source::Source,
+    stream::{End, EventStream, MemberList},
+};
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// What the handlers share.
+pub(super) struct Shared {
+    pub(super) source: Arc<dyn Source>,
+    /// One permit per event stream.
+    pub(super) subscribers: Arc<Semaphore>,
+    pub(super) stopping: Stopping,
+    pub(super) keep_alive_interval: Duration,
+}
+
+/// Nothing is ever sent: that the other end is dropped means that the server stops.
+pub(super) type Stopping = watch::Receiver<()>;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/members", get(members))
+        .route("/v1/members/{name}", get(member))
+        .route("/v1/events", get(events))
+        .route("/v1/topologies", get(topologies))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(shared)
+}
+
+async fn members(State(shared): State<Arc<Shared>>) -> Response {
+    let source = &shared.source;
+    answer(
+        "application/json",
+        MemberList::of_log(source.log(), source.node()).into_body(),
+    )
+}
+
+async fn member(
+    State(shared): State<Arc<Shared>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(name) = name.map_err(|error| bad_request(error.body_text()))?;
+    let name: NodeName = name.parse().map_err(|error| bad_request(format!("{error}")))?;
+    let known = shared.source.explain(name.clone()).await;
+    let known = known.filter(|known| {
+        known.member.is_some()
+            || !(known.vouches.is_empty() && known.links.is_empty() && known.dead.is_empty())
+    });
+    let known = known.ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("nothing is known of a node {name}"),
+        )
+    })?;
+    json_answer(&json::Explanation::from(&known))
+}
+
+async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let topologies = shared.source.topologies();
+    let log = shared.source.log();
+    let (revision, snapshot) = log.snapshot();
+    json_answer(&json::Topologies::new(
+        Cursor {
+            epoch: log.epoch(),
+            revision,
+        },
+        &topologies,
+        &snapshot,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+struct EventsQuery {
+    since: Option<String>,
+    follow: Option<bool>,
+}
+
+async fn events(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Query(EventsQuery { since, follow }) = query.map_err(|error| bad_request(error.body_text()))?;
+    let log = shared.source.log();
+    // A browser that connects anew repeats the address that it was given first, and adds the header.
+    let resumed = match headers.get(LAST_EVENT_ID) {
+        Some(id) => Some(
+            id.to_str()
+                .map_err(|_not_text| bad_request(format!("{LAST_EVENT_ID} is not text")))?,
+        ),
+        None => None,
+    };
+    let since = resumed.filter(|id| !id.is_empty()).or(since.as_deref());
+    let since = since.map(|text| Cursor::parse(text, log.epoch())).transpose();
+    let since = since.map_err(|error| bad_request(error.to_string()))?;
+    let place = Arc::clone(&shared.subscribers)
+        .try_acquire_owned()
+        .map_err(|_none_left| {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many subscribers: try again when others have gone",
+            )
+        })?;
+    let end = match follow {
+        Some(false) => End::At(log.revision()),
+        None | Some(true) => End::WhenStopping {
+            stopping: shared.stopping.clone(),
+            keep_alive_interval: shared.keep_alive_interval,
+        },
+    };
+    Ok(answer(
+        "text/event-stream",
+        EventStream::new(log, since, end, place).into_body(),
+    ))
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let detail = format!(
+        "there is no {}: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies",
+        uri.path()
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not possible on {}", uri.path()),
+    )
+}
+
+fn bad_request(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
+}
+
+fn json_answer<T: serde::Serialize>(shape: &T) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(shape)
+        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
+    Ok(answer("application/json", body.into()))
+}
+
+fn answer(content_type: &'static str, body: Body) -> Response {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, body).into_response()
+}

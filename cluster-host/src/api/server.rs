@@ -1,0 +1,242 @@
+//! Accepting connections and serving them, within limits.
+
+use std::{io, io::Write as _, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, middleware};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+use super::{
+    guard,
+    listen::{Listener, ListeningSocket},
+    routes::{self, Shared, Stopping},
+    source::Source,
+};
+use crate::socket::Socket;
+
+/// How long to wait after a failed `accept` (most often: no file descriptor is left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a connection buffers at most, each way; also the longest request head.
+const BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// Said without reading the request, to a connection beyond [`Limits::connections_max`].
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
+    connection: close\r\n\r\n\
+    {\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections: try again when others have gone\"}";
+
+/// What the API allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Event streams at once. One more is answered 503.
+    pub subscribers_max: usize,
+    /// Connections at once, those of event streams included. One more is answered 503.
+    pub connections_max: usize,
+    /// How long a request's head may take, also between two requests of one connection.
+    pub header_read_timeout: Duration,
+    /// How long an event stream is silent at most: then a comment is sent, by which either side notices that the
+    /// other is gone.
+    pub keep_alive_interval: Duration,
+    /// How long answers under way may take once the server stops.
+    pub drain_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            subscribers_max: 4_096,
+            connections_max: 4_096 + 256,
+            header_read_timeout: Duration::from_secs(10),
+            keep_alive_interval: Duration::from_secs(15),
+            drain_max: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Serves the API until `shutdown` is ready: then the place is given free, event streams end, and answers under
+/// way have [`Limits::drain_max`] to finish.
+///
+/// # Errors
+/// When the listener cannot be used at all. What goes wrong with a connection ends that connection.
+pub async fn serve(
+    listener: Listener,
+    source: Arc<dyn Source>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let Listener { socket, place } = listener;
+    let acceptor = Acceptor::new(socket)?;
+    let (running, stopping) = watch::channel(());
+    let subscribers = Arc::new(Semaphore::new(limits.subscribers_max));
+    let shared = Shared {
+        source,
+        subscribers,
+        stopping: stopping.clone(),
+        keep_alive_interval: limits.keep_alive_interval,
+    };
+    let mut router = routes::router(Arc::new(shared));
+    if matches!(acceptor, Acceptor::Tcp(_)) {
+        router = router.layer(middleware::from_fn(guard::loopback_only));
+    }
+    let mut connections = Connections {
+        router,
+        stopping,
+        places: Arc::new(Semaphore::new(limits.connections_max)),
+        limits,
+        tasks: JoinSet::new(),
+    };
+    connections.accept_until(&acceptor, shutdown).await;
+    drop((acceptor, place, running));
+    connections.drain().await;
+    Ok(())
+}
+
+enum Acceptor {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+struct Connections {
+    router: Router,
+    stopping: Stopping,
+    /// One permit per connection.
+    places: Arc<Semaphore>,
+    limits: Limits,
+    tasks: JoinSet<()>,
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    fn new(socket: ListeningSocket) -> io::Result<Self> {
+        match socket {
+            ListeningSocket::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(Self::Unix)
+            }
+            ListeningSocket::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener).map(Self::Tcp)
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
+                let stream = listener.accept().await?.0;
+                // An event is to arrive now, not when more of them make a full packet.
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+        }
+    }
+}
+
+// === impl Connections ===
+
+impl Connections {
+    async fn accept_until(&mut self, acceptor: &Acceptor, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut failure = None;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut shutdown => return,
+                Some(_ended) = self.tasks.join_next() => continue,
+                accepted = acceptor.accept() => accepted,
+            };
+            match accepted {
+                Ok(socket) => {
+                    failure = None;
+                    self.admit(socket);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    let kind = (error.kind(), error.raw_os_error());
+                    if failure.replace(kind) != Some(kind) {
+                        tracing::warn!(err = %error, "the API cannot accept connections");
+                    }
+                    tokio::select! { () = &mut shutdown => return, () = tokio::time::sleep(ACCEPT_PAUSE) => {} }
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: Socket) {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => {
+                self.tasks.spawn(connection(
+                    socket,
+                    self.router.clone(),
+                    self.limits,
+                    self.stopping.clone(),
+                    place,
+                ));
+            }
+            Err(_none_left) => refuse(socket),
+        }
+    }
+
+    async fn drain(mut self) {
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.limits.drain_max, drained)
+            .await
+            .is_err()
+        {
+            tracing::debug!(connections = self.tasks.len(), "API connections are cut off");
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn connection(
+    socket: Socket,
+    router: Router,
+    limits: Limits,
+    mut stopping: Stopping,
+    _place: OwnedSemaphorePermit,
+) {
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        _running_dropped = stopping.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        // Most often a client that went away: nothing that an operator can act on.
+        tracing::debug!(err = %error, "an API connection ended");
+    }
+}
+
+fn refuse(socket: Socket) {
+    // Through the standard library, because a socket that tokio has not waited on yet is not writable to it. It
+    // still does not block, and the first bytes of a connection always fit.
+    let written = match socket {
+        Socket::Unix(stream) => stream.into_std().and_then(|mut stream| stream.write(TOO_MANY)),
+        Socket::Tcp(stream) => stream.into_std().and_then(|mut stream| stream.write(TOO_MANY)),
+    };
+    tracing::debug!(err = ?written.err(), "too many API connections");
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
+    )
+}

@@ -1,0 +1,264 @@
+//! A host that is a log and a few values, and a server of it, for the tests of the API, the client and the commands.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cluster_core::{
+    Cursor, Epoch, Event, EventKind, EventLog, Health, LinkState, LogOptions, Member, MemberState, Node,
+    NodeName, Snapshot, TopologyStatus, Vouched,
+    membership::explain::{Attempt, Explanation, LinkExplained, VouchExplained},
+};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{Answer, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
+
+pub(crate) const EPOCH: Epoch = Epoch(0x0192_a5c7_d1e8_f402);
+/// Events that the log of a [`Fake`] keeps at most.
+pub(crate) const RETENTION: usize = 4_096;
+
+/// A point in time, so many milliseconds after a certain one.
+pub(crate) fn at(milliseconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + Duration::from_millis(milliseconds)
+}
+
+pub(crate) fn cursor(revision: u64) -> Cursor {
+    Cursor {
+        epoch: EPOCH,
+        revision,
+    }
+}
+
+/// A member with all that a member can have.
+pub(crate) fn member(name: &str) -> Member {
+    let vouched = |name: &str, link, reason: Option<&str>| Vouched {
+        name: name.parse().unwrap(),
+        link,
+        since: at(1_000),
+        reason: reason.map(Into::into),
+    };
+    Member {
+        name: name.parse().unwrap(),
+        is_self: false,
+        state: MemberState::Down,
+        incarnation: Some(17),
+        addresses: vec!["10.0.0.7:9000".to_owned(), "[fd00::7]:9000".to_owned()],
+        attributes: [("zone".to_owned(), "eu-1".to_owned())].into(),
+        topologies: vec![
+            vouched("gossip", LinkState::None, None),
+            vouched("mesh", LinkState::Down, Some("connection refused")),
+        ],
+        since: at(1_234),
+        reason: Some("link lost: \"peer\" reset".into()),
+    }
+}
+
+/// A member with as little as possible.
+pub(crate) fn bare_member(name: &str, state: MemberState) -> Member {
+    Member {
+        name: name.parse().unwrap(),
+        is_self: false,
+        state,
+        incarnation: None,
+        addresses: Vec::new(),
+        attributes: [].into(),
+        topologies: Vec::new(),
+        since: at(0),
+        reason: None,
+    }
+}
+
+pub(crate) fn snapshot(revision: u64, members: impl IntoIterator<Item = Member>) -> Snapshot {
+    let members = members
+        .into_iter()
+        .map(|member| (member.name.clone(), Arc::new(member)));
+    Snapshot {
+        revision,
+        members: members.collect(),
+        ..Snapshot::default()
+    }
+}
+
+pub(crate) fn event(revision: u64, kind: EventKind, member: Option<Member>) -> Event {
+    Event {
+        revision,
+        kind,
+        node: member.as_ref().map(|member| member.name.clone()),
+        member: member.map(Arc::new),
+        topology: None,
+        reason: None,
+        at: at(revision),
+    }
+}
+
+pub(crate) fn topology() -> TopologyInfo {
+    TopologyInfo {
+        name: "gossip".parse().unwrap(),
+        strategy: "gossip".to_owned(),
+        plugin: Some("strategy-gossip".to_owned()),
+        connector: "none".to_owned(),
+        status: TopologyStatus {
+            health: Health::Degraded,
+            reason: Some("no route to host".into()),
+            since: at(5_000),
+            held: vec!["b@h".parse().unwrap()],
+            unclaimed: vec!["x@h".parse().unwrap()],
+        },
+        counters: [("datagrams_bad".to_owned(), 4)].into(),
+        restarts: 1,
+        last_report: Some(at(6_000)),
+    }
+}
+
+pub(crate) fn explanation(name: &str) -> Explanation {
+    let node = Node::try_new(name)
+        .unwrap()
+        .address("10.0.0.7:9000")
+        .with_incarnation(17)
+        .attribute("zone", "eu-1");
+    let attempt = |milliseconds, failure: Option<&str>| Attempt {
+        at: at(milliseconds),
+        failure: failure.map(Into::into),
+    };
+    Explanation {
+        name: name.parse().unwrap(),
+        member: Some(Arc::new(member(name))),
+        vouches: vec![VouchExplained {
+            topology: "gossip".parse().unwrap(),
+            node,
+            since: at(0),
+            renewed: at(57_000),
+            expires: Some(at(87_000)),
+            stale: false,
+            absent_rounds: 1,
+            held_until: Some(at(300_000)),
+        }],
+        links: vec![LinkExplained {
+            connector: "tcp".into(),
+            state: LinkState::Down,
+            since: at(1_000),
+            failures: 2,
+            attempts: vec![
+                attempt(500, None),
+                attempt(2_000, Some("connection refused")),
+                attempt(9_000, Some("no route to host")),
+            ],
+            next_attempt: Some(at(72_000)),
+        }],
+        dead: vec![("gossip".parse().unwrap(), 16)],
+    }
+}
+
+/// The host.
+pub(crate) struct Fake {
+    pub(crate) log: EventLog,
+    node: NodeName,
+}
+
+impl Fake {
+    /// A host with these members at this revision.
+    pub(crate) fn new(revision: u64, members: impl IntoIterator<Item = Member>) -> Self {
+        let options = LogOptions {
+            epoch: EPOCH,
+            revision,
+            retention_events_max: RETENTION,
+        };
+        Self {
+            log: EventLog::new(options, snapshot(revision, members)),
+            node: "a@h".parse().unwrap(),
+        }
+    }
+}
+
+impl Source for Fake {
+    fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    fn node(&self) -> Option<&NodeName> {
+        Some(&self.node)
+    }
+
+    fn topologies(&self) -> Vec<TopologyInfo> {
+        vec![topology()]
+    }
+
+    /// Nothing is known of who is no member; of one named `forgotten` there is an empty explanation.
+    fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>> {
+        let (_, snapshot) = self.log.snapshot();
+        let empty = |name: &NodeName| Explanation {
+            name: name.clone(),
+            member: None,
+            vouches: Vec::new(),
+            links: Vec::new(),
+            dead: Vec::new(),
+        };
+        let known = snapshot
+            .members
+            .contains_key(&name)
+            .then(|| explanation(name.as_str()));
+        let known = known.or_else(|| name.as_str().starts_with("forgotten").then(|| empty(&name)));
+        Box::pin(async move { known })
+    }
+}
+
+/// A server of a fake host.
+pub(crate) struct Server {
+    pub(crate) address: ListenAddress,
+    pub(crate) log: EventLog,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+    _scratch: TempDir,
+}
+
+impl Server {
+    /// On a Unix socket.
+    pub(crate) fn start(fake: Fake, limits: Limits) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let address = ListenAddress::Unix(scratch.path().join("api.sock"));
+        Self::on(scratch, &address, fake, limits)
+    }
+
+    /// On a free port of loopback.
+    pub(crate) fn start_tcp(fake: Fake, limits: Limits) -> Self {
+        let address = ListenAddress::parse("127.0.0.1:0").unwrap();
+        Self::on(tempfile::tempdir().unwrap(), &address, fake, limits)
+    }
+
+    fn on(scratch: TempDir, address: &ListenAddress, fake: Fake, limits: Limits) -> Self {
+        let listener = Listener::bind(address).unwrap();
+        let address = listener.address().clone();
+        let log = fake.log.clone();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async {
+            // Dropped or used, either ends the server.
+            let _stopped = stopped.await;
+        };
+        let served = tokio::spawn(serve(listener, Arc::new(fake), limits, shutdown));
+        Self {
+            address,
+            log,
+            stop,
+            served,
+            _scratch: scratch,
+        }
+    }
+
+    /// Publishes events that lead to a snapshot.
+    pub(crate) fn publish(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+        members: impl IntoIterator<Item = Member>,
+    ) {
+        let events: Vec<Event> = events.into_iter().collect();
+        let revision = self.log.revision() + u64::try_from(events.len()).unwrap();
+        self.log.publish(events, snapshot(revision, members));
+    }
+
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.served.await.unwrap().unwrap();
+    }
+}

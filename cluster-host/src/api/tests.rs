@@ -1,0 +1,559 @@
+//! The API over real sockets, asked by the real client or by bytes on the wire.
+
+use std::{io::ErrorKind, time::Duration};
+
+use cluster_core::{EventKind, Member, MemberState};
+use expect_test::expect;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UnixStream},
+};
+
+use super::{
+    Limits, ListenAddress, json,
+    testing::{EPOCH, Fake, RETENTION, Server, bare_member, cursor, event, member, snapshot},
+};
+use crate::{
+    client::{Client, ClientError, EventStream, SseEvent},
+    socket::Socket,
+};
+
+/// Long enough for the slowest machine; nothing waits for it unless something is wrong.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn client(server: &Server) -> Client {
+    Client::new(Some(server.address.clone().into()))
+}
+
+fn up(name: &str) -> Member {
+    bare_member(name, MemberState::Up)
+}
+
+fn fake() -> Fake {
+    Fake::new(7, [member("n1@10.0.0.7"), up("n2@h")])
+}
+
+/// Publishes an event that says that a member is up.
+fn publish_up(server: &Server) {
+    let revision = server.log.revision() + 1;
+    server.publish(
+        [event(revision, EventKind::NodeUp, Some(up("n2@h")))],
+        [up("n2@h")],
+    );
+}
+
+async fn next(stream: &mut EventStream) -> SseEvent {
+    let event = tokio::time::timeout(DEADLINE, stream.next_event())
+        .await
+        .expect("an event in time");
+    event.unwrap().expect("the stream goes on")
+}
+
+async fn rest(stream: &mut EventStream) -> Vec<SseEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = tokio::time::timeout(DEADLINE, stream.next_event())
+        .await
+        .unwrap()
+        .unwrap()
+    {
+        events.push(event);
+    }
+    events
+}
+
+fn ids(events: &[SseEvent]) -> Vec<String> {
+    events
+        .iter()
+        .map(|event| format!("{} {}", event.kind, event.id.split_once(':').unwrap().1))
+        .collect()
+}
+
+fn status(error: &ClientError) -> u16 {
+    let ClientError::Refused { status, .. } = error else {
+        panic!("{error}")
+    };
+    status.as_u16()
+}
+
+/// A connection, with bytes sent and nothing read.
+async fn connected(server: &Server, request: &str) -> Socket {
+    let mut socket = match &server.address {
+        ListenAddress::Unix(path) => Socket::Unix(UnixStream::connect(path).await.unwrap()),
+        ListenAddress::Tcp(address) => Socket::Tcp(TcpStream::connect(address).await.unwrap()),
+    };
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket
+}
+
+/// All until the server ends the connection, also by a reset where it did not read all that was sent.
+async fn read_all(mut socket: impl AsyncRead + Unpin) -> String {
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut answer)).await;
+    if let Err(error) = read.expect("the server ends the connection") {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// The whole answer to a request of these lines.
+async fn raw(server: &Server, lines: &[&str]) -> String {
+    let request = format!("{}\r\nconnection: close\r\n\r\n", lines.join("\r\n"));
+    read_all(connected(server, &request).await).await
+}
+
+/// The members come with the cursor's parts, in the order of their names, however many pieces that takes.
+#[tokio::test]
+async fn members() {
+    for count in [0, 1, 2, 5_000] {
+        let names: Vec<String> = (0..count).map(|number| format!("n{number:05}@h")).collect();
+        let server = Server::start(Fake::new(7, names.iter().map(|name| up(name))), Limits::default());
+        let body = client(&server).bytes("/v1/members").await.unwrap();
+        let answer: json::Members<'_> = client(&server).read(&body).unwrap();
+        assert_eq!((&*answer.epoch, answer.revision), (&*EPOCH.to_string(), 7));
+        assert_eq!(answer.this.as_deref(), Some("a@h"));
+        assert!(
+            answer
+                .members
+                .iter()
+                .map(|member| &*member.name)
+                .eq(names.iter().map(String::as_str))
+        );
+        server.stop().await;
+    }
+    let server = Server::start(Fake::new(7, [up("n2@h")]), Limits::default());
+    let body = client(&server).bytes("/v1/members").await.unwrap();
+    expect![[r#"
+        {"epoch":"0192a5c7d1e8f402","revision":7,"self":"a@h","members":[{"name":"n2@h","self":false,"state":"up","incarnation":null,"addresses":[],"attributes":{},"topologies":[],"since":"2026-01-01T00:00:00.000000Z","reason":null}]}
+    "#]].assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
+}
+
+/// What goes over the wire for a stream: one resync, then each event, with cursors as ids.
+#[tokio::test]
+async fn event_stream_as_bytes() {
+    let server = Server::start(Fake::new(7, [up("n1@h"), up("n2@h")]), Limits::default());
+    publish_up(&server);
+    let answer = raw(
+        &server,
+        &["GET /v1/events?follow=false&since=7 HTTP/1.1", "host: x"],
+    )
+    .await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n")
+    );
+    expect![[r#"
+        17E
+        id: 0192a5c7d1e8f402:8
+        event: node_up
+        data: {"epoch":"0192a5c7d1e8f402","revision":8,"cursor":"0192a5c7d1e8f402:8","type":"node_up","node":"n2@h","member":{"name":"n2@h","self":false,"state":"up","incarnation":null,"addresses":[],"attributes":{},"topologies":[],"since":"2026-01-01T00:00:00.000000Z","reason":null},"topology":null,"reason":null,"at":"2026-01-01T00:00:00.008000Z"}
+
+
+        0
+
+    "#]].assert_eq(body);
+}
+
+/// Without a cursor one resync comes first, which has the members; then the stream follows.
+#[tokio::test]
+async fn resync_first_then_events() {
+    let server = Server::start(fake(), Limits::default());
+    let mut stream = client(&server).events(None, true).await.unwrap();
+    let resync = next(&mut stream).await;
+    assert_eq!((&*resync.kind, resync.id), ("resync", cursor(7).to_string()));
+    let resync: json::Event<'_> = serde_json::from_str(&resync.data).unwrap();
+    let (_, expected) = server.log.snapshot();
+    let expected: Vec<json::Member<'_>> = expected
+        .members
+        .values()
+        .map(|member| (&**member).into())
+        .collect();
+    assert_eq!(resync.members, Some(expected));
+    assert_eq!((resync.node, resync.member, resync.reason), (None, None, None));
+    for revision in 8..20 {
+        publish_up(&server);
+        let event = next(&mut stream).await;
+        assert_eq!(
+            (&*event.kind, event.id),
+            ("node_up", cursor(revision).to_string())
+        );
+    }
+}
+
+/// A cursor resumes after the event that it names; a bare number is of the current epoch. A cursor that the log does
+/// not know gives one resync, with the reason.
+#[tokio::test]
+async fn resume() {
+    let server = Server::start(fake(), Limits::default());
+    for _ in 0..3 {
+        publish_up(&server);
+    }
+    let at = |revision| cursor(revision).to_string();
+    for (since, expected, reason) in [
+        (None, vec!["resync 10"], None),
+        (Some(at(7)), vec!["node_up 8", "node_up 9", "node_up 10"], None),
+        (Some("8".to_owned()), vec!["node_up 9", "node_up 10"], None),
+        (Some(at(10)), vec![], None),
+        (
+            Some(at(11)),
+            vec!["resync 10"],
+            Some("revision 11 is ahead of this log"),
+        ),
+        (
+            Some(at(6)),
+            vec!["resync 10"],
+            Some("revision 6 is beyond the retention"),
+        ),
+        (
+            Some(format!("{:016x}:8", 5)),
+            vec!["resync 10"],
+            Some("epoch 0000000000000005 is not this log's"),
+        ),
+    ] {
+        let mut stream = client(&server).events(since.as_deref(), false).await.unwrap();
+        let events = rest(&mut stream).await;
+        assert_eq!(ids(&events), expected, "{since:?}");
+        if let Some(resync) = events.iter().find(|event| event.kind == "resync") {
+            let resync: json::Event<'_> = serde_json::from_str(&resync.data).unwrap();
+            assert_eq!(resync.reason.as_deref(), reason);
+        }
+    }
+}
+
+/// A browser that connects anew repeats the address it was given and adds `Last-Event-ID`: the header counts.
+#[tokio::test]
+async fn last_event_id_counts() {
+    let server = Server::start(fake(), Limits::default());
+    for _ in 0..3 {
+        publish_up(&server);
+    }
+    let header = format!("last-event-id: {}", cursor(9));
+    let answer = raw(
+        &server,
+        &["GET /v1/events?follow=false&since=7 HTTP/1.1", "host: x", &header],
+    )
+    .await;
+    let ids: Vec<&str> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect();
+    assert_eq!(ids, [cursor(10).to_string()]);
+    let answer = raw(
+        &server,
+        &[
+            "GET /v1/events?follow=false HTTP/1.1",
+            "host: x",
+            "last-event-id: x",
+        ],
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+/// What is asked wrongly is refused with a status and a sentence.
+#[tokio::test]
+async fn refusals() {
+    let server = Server::start(fake(), Limits::default());
+    let mut refusals = String::new();
+    for path in [
+        "/v1/events?since=yesterday",
+        "/v1/events?since=",
+        "/v1/events?since=0192a5c7d1e8f402:-1",
+        "/v1/events?follow=perhaps",
+        "/v1/members/n3@h",
+        "/v1/members/forgotten@h",
+        "/v1/members/n3",
+        "/v1/members/%FF@h",
+        "/v1",
+    ] {
+        let ClientError::Refused { status, detail } = client(&server).bytes(path).await.unwrap_err() else {
+            panic!("{path}")
+        };
+        refusals.push_str(&format!("{path}: {}: {detail}\n", status.as_u16()));
+    }
+    expect![[r#"
+        /v1/events?since=yesterday: 400: "yesterday" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
+        /v1/events?since=: 400: "" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
+        /v1/events?since=0192a5c7d1e8f402:-1: 400: "0192a5c7d1e8f402:-1" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
+        /v1/events?follow=perhaps: 400: Failed to deserialize query string: follow: provided string was not `true` or `false`
+        /v1/members/n3@h: 404: nothing is known of a node n3@h
+        /v1/members/forgotten@h: 404: nothing is known of a node forgotten@h
+        /v1/members/n3: 400: node name "n3" is not of the form name@host
+        /v1/members/%FF@h: 400: Invalid URL: Invalid UTF-8 in `name`
+        /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies
+    "#]].assert_eq(&refusals);
+    let answer = raw(
+        &server,
+        &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"],
+    )
+    .await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
+    assert!(head.contains("content-type: application/problem+json"), "{head}");
+    expect![[r#"
+        {"title":"Method Not Allowed","status":405,"detail":"POST is not possible on /v1/members"}
+    "#]]
+    .assert_eq(&format!("{body}\n"));
+}
+
+/// A node's explanation, its name encoded in the address.
+#[tokio::test]
+async fn explanation() {
+    let server = Server::start(
+        Fake::new(7, [up("a/b ü@h".replace(' ', "").as_str())]),
+        Limits::default(),
+    );
+    let path = format!("/v1/members/{}", crate::client::encode("a/bü@h"));
+    assert_eq!(path, "/v1/members/a%2Fb%C3%BC@h");
+    let body = client(&server).bytes(&path).await.unwrap();
+    let known: json::Explanation<'_> = client(&server).read(&body).unwrap();
+    assert_eq!(known.name, "a/bü@h");
+}
+
+/// Over TCP only this machine may read; the answer to a rebound name has nothing of the cluster in it.
+#[tokio::test]
+async fn guarded_over_tcp() {
+    let server = Server::start_tcp(fake(), Limits::default());
+    assert!(client(&server).bytes("/v1/members").await.is_ok());
+    let evil = raw(&server, &["GET /v1/members HTTP/1.1", "host: evil.example"]).await;
+    assert!(
+        evil.starts_with("HTTP/1.1 403 ") && !evil.contains("n1@10.0.0.7"),
+        "{evil}"
+    );
+    let script = raw(
+        &server,
+        &[
+            "GET /v1/events HTTP/1.1",
+            "host: localhost",
+            "origin: http://evil.example",
+        ],
+    )
+    .await;
+    assert!(script.starts_with("HTTP/1.1 403 "), "{script}");
+    let post = raw(&server, &["POST /v1/members HTTP/1.1", "host: localhost"]).await;
+    assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+    let absent = raw(&server, &["GET /v1/members HTTP/1.0"]).await;
+    assert!(absent.starts_with("HTTP/1.0 403 "), "{absent}");
+}
+
+/// Who does not read holds up neither the publisher nor others, and has one resync in place of what the log forgot
+/// meanwhile: nothing else is missing, and nothing comes twice.
+#[tokio::test]
+async fn slow_reader() {
+    let server = Server::start(Fake::new(0, []), Limits::default());
+    let mut slow = client(&server).events(Some("0"), true).await.unwrap();
+    let mut quick = client(&server).events(Some("0"), true).await.unwrap();
+    let total = RETENTION * 3;
+    let mut seen = 0;
+    while seen < total {
+        for _ in 0..RETENTION / 4 {
+            let revision = server.log.revision() + 1;
+            server.publish(
+                [event(revision, EventKind::NodeUpdated, Some(member("n1@h")))],
+                [member("n1@h")],
+            );
+        }
+        for _ in 0..RETENTION / 4 {
+            seen += 1;
+            assert_eq!(
+                next(&mut quick).await.id,
+                cursor(u64::try_from(seen).unwrap()).to_string()
+            );
+        }
+    }
+    let mut resyncs = 0;
+    let mut last = 0;
+    while last < server.log.revision() {
+        let event = next(&mut slow).await;
+        let event: json::Event<'_> = serde_json::from_str(&event.data).unwrap();
+        if event.kind == "resync" {
+            resyncs += 1;
+            assert!(event.revision > last);
+            assert_eq!(
+                event.reason.as_deref(),
+                Some("the subscriber fell behind the retention")
+            );
+        } else {
+            assert_eq!(event.revision, last + 1);
+        }
+        last = event.revision;
+    }
+    assert_eq!(resyncs, 1);
+}
+
+/// A thousand subscribers each get every event, and idle ones cost little memory.
+#[tokio::test]
+async fn thousand_subscribers() {
+    const SUBSCRIBERS: usize = 1_000;
+    // Both ends are in this process.
+    raise_open_files(2 * SUBSCRIBERS + 200);
+    let server = Server::start(fake(), Limits::default());
+    let before = resident_kib();
+    let mut streams = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        streams.push(client(&server).events(Some("7"), true).await.unwrap());
+    }
+    let each = (resident_kib().saturating_sub(before)) / SUBSCRIBERS;
+    for _ in 0..10 {
+        publish_up(&server);
+    }
+    for stream in &mut streams {
+        for revision in 8..18 {
+            assert_eq!(next(stream).await.id, cursor(revision).to_string());
+        }
+    }
+    assert_eq!(server.log.subscribers(), SUBSCRIBERS);
+    assert!(each <= 64, "{each} KiB for both ends of an idle subscription");
+    drop(streams);
+    wait_until(|| server.log.subscribers() == 0).await;
+}
+
+/// Beyond the limits the answer is 503, at once; when others go there is room again.
+#[tokio::test]
+async fn limits() {
+    let limits = Limits {
+        subscribers_max: 2,
+        connections_max: 3,
+        ..Limits::default()
+    };
+    let server = Server::start(fake(), limits);
+    let first = client(&server).events(None, true).await.unwrap();
+    let second = client(&server).events(None, true).await.unwrap();
+    let third = client(&server).events(None, true).await.unwrap_err();
+    assert_eq!(status(&third), 503);
+    assert_eq!(
+        third.to_string(),
+        "too many subscribers: try again when others have gone"
+    );
+    // Others may ask, once the refused one's connection is gone.
+    wait_until_async(async || client(&server).bytes("/v1/members").await.is_ok()).await;
+    let idle = connected(&server, "").await;
+    let mut refused = None;
+    wait_until_async(async || {
+        refused = client(&server).bytes("/v1/members").await.err();
+        refused.is_some()
+    })
+    .await;
+    assert_eq!(
+        refused.unwrap().to_string(),
+        "too many connections: try again when others have gone"
+    );
+    drop((first, second, idle));
+    wait_until_async(async || client(&server).events(None, true).await.is_ok()).await;
+}
+
+/// A head that does not come, a head without end and a connection without a request are cut off.
+#[tokio::test]
+async fn dawdlers_are_cut_off() {
+    let limits = Limits {
+        header_read_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let server = Server::start(fake(), limits);
+    for head in ["", "GET /v1/members HTTP/1.1\r\nhost:"] {
+        let answer = read_all(connected(&server, head).await).await;
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+    let endless = format!("GET /v1/members HTTP/1.1\r\nx: {}", "x".repeat(64 * 1024));
+    let answer = read_all(connected(&server, &endless).await).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+/// A stream without events is not silent.
+#[tokio::test]
+async fn keep_alive() {
+    let limits = Limits {
+        keep_alive_interval: Duration::from_millis(10),
+        ..Limits::default()
+    };
+    let server = Server::start(fake(), limits);
+    let mut socket = connected(&server, "GET /v1/events?since=7 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut answer = String::new();
+    while answer.matches("\r\n:\n\n\r\n").count() < 2 {
+        let mut buffer = [0; 1024];
+        let read = tokio::time::timeout(DEADLINE, socket.read(&mut buffer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(read > 0, "{answer}");
+        answer.push_str(str::from_utf8(&buffer[..read]).unwrap());
+    }
+}
+
+/// A stop ends streams and idle connections, and gives the place free; the end of the log ends streams, too.
+#[tokio::test]
+async fn stop() {
+    let server = Server::start(fake(), Limits::default());
+    let path = match &server.address {
+        ListenAddress::Unix(path) => path.clone(),
+        ListenAddress::Tcp(_) => panic!("a Unix socket"),
+    };
+    let mut stream = client(&server).events(None, true).await.unwrap();
+    assert_eq!(next(&mut stream).await.kind, "resync");
+    let idle = connected(&server, "").await;
+    let asked = client(&server);
+    server.stop().await;
+    assert_eq!(rest(&mut stream).await, []);
+    assert_eq!(read_all(idle).await, "");
+    assert!(!path.exists());
+    assert!(matches!(
+        asked.bytes("/v1/members").await,
+        Err(ClientError::Unreachable { .. })
+    ));
+
+    let server = Server::start(fake(), Limits::default());
+    let mut stream = client(&server).events(Some("7"), true).await.unwrap();
+    publish_up(&server);
+    server.log.close();
+    assert_eq!(ids(&rest(&mut stream).await), ["node_up 8"]);
+}
+
+/// What is in the log when it is asked for comes, and what comes later does not make the answer longer.
+#[tokio::test]
+async fn without_following() {
+    let server = Server::start(Fake::new(7, [up("n1@h")]), Limits::default());
+    let events = (8..1_008).map(|revision| event(revision, EventKind::NodeUp, Some(member("n1@h"))));
+    server.log.publish(events, snapshot(1_007, [member("n1@h")]));
+    let mut stream = client(&server).events(Some("7"), false).await.unwrap();
+    publish_up(&server);
+    let ids = ids(&rest(&mut stream).await);
+    assert_eq!(ids.len(), 1_000);
+    assert_eq!(ids.last().unwrap(), "node_up 1007");
+}
+
+async fn wait_until(mut done: impl FnMut() -> bool) {
+    wait_until_async(async || done()).await;
+}
+
+async fn wait_until_async(mut done: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(DEADLINE, async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    waited.await.expect("it happens in time");
+}
+
+fn raise_open_files(wanted: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::try_from(wanted).unwrap();
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(wanted),
+                maximum: limit.maximum,
+            },
+        )
+        .unwrap();
+    }
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

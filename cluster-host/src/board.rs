@@ -1,0 +1,78 @@
+//! What is known of each topology beside the membership: who works for it, and what they count. Written by whoever
+//! knows, read by the API.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use cluster_core::TopologyName;
+
+use crate::clock;
+
+/// Counters that one topology may show at most.
+const COUNTERS_MAX: usize = 128;
+
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    topologies: Mutex<BTreeMap<TopologyName, Entry>>,
+}
+
+/// One topology.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entry {
+    pub(crate) strategy: String,
+    pub(crate) plugin: Option<String>,
+    pub(crate) connector: String,
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) restarts: u32,
+    pub(crate) last_report: Option<SystemTime>,
+}
+
+// === impl Board ===
+
+impl Board {
+    /// Adds a topology.
+    pub(crate) fn add(&self, topology: TopologyName, entry: Entry) {
+        self.lock().insert(topology, entry);
+    }
+
+    /// Its strategy has reported.
+    pub(crate) fn reported(&self, topology: &TopologyName) {
+        self.with(topology, |entry| entry.last_report = Some(clock::now().wall));
+    }
+
+    /// Its strategy or connector has counted.
+    pub(crate) fn count(&self, topology: &TopologyName, counters: &BTreeMap<String, u64>) {
+        self.with(topology, |entry| {
+            for (name, count) in counters {
+                if let Some(known) = entry.counters.get_mut(name) {
+                    *known = *count;
+                } else if entry.counters.len() < COUNTERS_MAX {
+                    entry.counters.insert(name.clone(), *count);
+                }
+            }
+        });
+    }
+
+    /// Its strategy was started again.
+    pub(crate) fn restarted(&self, topology: &TopologyName, restarts: u32) {
+        self.with(topology, |entry| entry.restarts = restarts);
+    }
+
+    /// All topologies as they are now.
+    pub(crate) fn entries(&self) -> BTreeMap<TopologyName, Entry> {
+        self.lock().clone()
+    }
+
+    fn with(&self, topology: &TopologyName, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.lock().get_mut(topology) {
+            change(entry);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TopologyName, Entry>> {
+        self.topologies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

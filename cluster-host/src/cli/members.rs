@@ -1,0 +1,103 @@
+//! `cluster-host members`
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use clap::Args;
+
+use super::{
+    ApiArgs, Exit, Failure,
+    output::{Cell, Colour, Table, age, plain, stdout},
+    wall_clock,
+};
+use crate::{
+    api::json::{Member, Members, Vouched},
+    client::Client,
+};
+
+/// Show the members: name, state, links, addresses
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cluster-host members
+  cluster-host members --json | jq -r '.members[] | select(.state == \"up\") | .name'")]
+pub(super) struct MembersArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Print {epoch, revision, self, members} as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: MembersArgs) -> Result<Exit, Failure> {
+    let client = Client::new(args.api.api);
+    let body = client.bytes("/v1/members").await?;
+    let mut out = stdout();
+    if args.json {
+        out.write_all(&body)?;
+        writeln!(out)?;
+    } else {
+        let answer: Members<'_> = client.read(&body)?;
+        print(&mut out, &answer.members, wall_clock(), Colour::of_stdout())?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn print(
+    out: &mut impl Write,
+    members: &[Member<'_>],
+    now: SystemTime,
+    colour: Colour,
+) -> io::Result<()> {
+    let mut table = Table::new([
+        "NAME",
+        "STATE",
+        "SINCE",
+        "TOPOLOGIES",
+        "INCARNATION",
+        "ADDRESSES",
+        "REASON",
+    ]);
+    for member in members {
+        let this = if member.is_self { " (self)" } else { "" };
+        table.row([
+            format!("{}{this}", member.name).into(),
+            Cell::word(&member.state),
+            age(member.since, now).into(),
+            topologies(&member.topologies).into(),
+            member
+                .incarnation
+                .map(|number| number.to_string())
+                .unwrap_or_default()
+                .into(),
+            plain(&member.addresses.join(" ")).into(),
+            plain(&reason(member)).into(),
+        ]);
+    }
+    table.print(out, colour)
+}
+
+/// `gossip erlang=up`: the link where the topology has one.
+fn topologies(vouched: &[Vouched<'_>]) -> String {
+    let shown = vouched.iter().map(|vouched| match &*vouched.link {
+        "none" => vouched.name.to_string(),
+        link => format!("{}={link}", vouched.name),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+/// The member's own reason, or else those of its links.
+fn reason<'a>(member: &'a Member<'_>) -> Cow<'a, str> {
+    if let Some(reason) = &member.reason {
+        return Cow::Borrowed(reason);
+    }
+    let of_links = member.topologies.iter().filter_map(|vouched| {
+        let reason = vouched.reason.as_ref()?;
+        Some(format!("{}: {reason}", vouched.name))
+    });
+    Cow::Owned(of_links.collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,76 @@
+//! `run`: the daemon in the foreground.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use super::{Exit, RunArgs, complain};
+use crate::{
+    api::{ListenAddress, Listener, Source as _},
+    config::{self, Config, Loaded, Problem},
+    connectors,
+    host::Host,
+    logging,
+    plugin::Registry,
+};
+
+/// Runs the daemon until it is told to end.
+pub(super) fn run(args: RunArgs) -> ExitCode {
+    if let Err(error) = logging::init(args.log_format, args.log_level.clone()) {
+        complain(&error);
+        return Exit::Usage.into();
+    }
+    let ended = prepare(&args).and_then(|(loaded, registry, listener)| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(serve(loaded.config, registry, listener))
+    });
+    match ended {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            Exit::Usage.into()
+        }
+    }
+}
+
+/// Everything that can be wrong before anything runs.
+fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
+    let registry = Registry::scan(&args.plugins).with_builtin(connectors::plugin())?;
+    let loaded =
+        Config::load(&args.config, &|name| std::env::var(name).ok()).map_err(|problems| all(&problems))?;
+    let problems = config::validate(&loaded, &registry);
+    if !problems.is_empty() {
+        return Err(all(&problems));
+    }
+    for warning in config::warnings(&loaded) {
+        warn!("{warning}");
+    }
+    let address = args.listen.clone().or_else(|| loaded.config.api.listen.clone());
+    let listener = Listener::bind(&address.unwrap_or_else(ListenAddress::default))?;
+    Ok((loaded, registry, listener))
+}
+
+async fn serve(config: Config, registry: Registry, listener: Listener) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let address = listener.address().clone();
+    let host = Host::builder(config, registry).listen(listener).start()?;
+    let node = host.handle().node().map(tracing::field::display);
+    info!(node, api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => info!("SIGINT: stopping"),
+    }
+    host.stop().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// All problems, one a line.
+fn all(problems: &[Problem]) -> anyhow::Error {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("the configuration cannot be used:\n{}", lines.join("\n"))
+}

@@ -1,0 +1,99 @@
+//! `cluster-host topologies`
+
+use std::{
+    io::{self, Write},
+    time::SystemTime,
+};
+
+use clap::Args;
+
+use super::{
+    ApiArgs, Exit, Failure,
+    output::{Cell, Colour, Table, age, pairs, plain, stdout},
+    wall_clock,
+};
+use crate::{
+    api::json::{Topologies, Topology},
+    client::Client,
+};
+
+/// Show the topologies: strategy, connector, health, counters
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cluster-host topologies\n  cluster-host topologies --json")]
+pub(super) struct TopologiesArgs {
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Print {epoch, revision, topologies} as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: TopologiesArgs) -> Result<Exit, Failure> {
+    let client = Client::new(args.api.api);
+    let body = client.bytes("/v1/topologies").await?;
+    let mut out = stdout();
+    if args.json {
+        out.write_all(&body)?;
+        writeln!(out)?;
+    } else {
+        let answer: Topologies<'_> = client.read(&body)?;
+        print(&mut out, &answer.topologies, wall_clock(), Colour::of_stdout())?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// A table, and below it what only some topologies have.
+pub(super) fn print(
+    out: &mut impl Write,
+    topologies: &[Topology<'_>],
+    now: SystemTime,
+    colour: Colour,
+) -> io::Result<()> {
+    let mut table = Table::new([
+        "NAME",
+        "STRATEGY",
+        "CONNECTOR",
+        "HEALTH",
+        "SINCE",
+        "MEMBERS",
+        "LAST REPORT",
+        "RESTARTS",
+        "PLUGIN",
+        "REASON",
+    ]);
+    for topology in topologies {
+        table.row([
+            Cell::from(&*topology.name),
+            Cell::from(&*topology.strategy),
+            Cell::from(&*topology.connector),
+            Cell::word(&topology.health),
+            age(topology.since, now).into(),
+            topology.members.to_string().into(),
+            topology
+                .last_report
+                .map(|at| age(at, now))
+                .unwrap_or_default()
+                .into(),
+            topology.restarts.to_string().into(),
+            Cell::from(topology.plugin.as_deref().unwrap_or_default()),
+            plain(topology.reason.as_deref().unwrap_or_default()).into(),
+        ]);
+    }
+    table.print(out, colour)?;
+    for topology in topologies {
+        let details = [
+            ("held by the prune policy", topology.held.join(" ")),
+            ("links that nobody claims", topology.unclaimed.join(" ")),
+            ("counters", pairs(topology.counters.iter())),
+        ];
+        let details: Vec<_> = details.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        if !details.is_empty() {
+            writeln!(out, "\n{}", colour.bold(&topology.name))?;
+        }
+        for (title, text) in details {
+            writeln!(out, "  {title}: {}", plain(&text))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,324 @@
+use std::collections::HashMap;
+
+use cluster_core::membership::PrunePolicy;
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+
+use super::*;
+
+fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
+    let env = HashMap::from([("POD_IP", "10.0.0.7"), ("SECRET", "hunter2")]);
+    Config::parse(Path::new("host.toml"), text, &|name| env.get(name).map(|value| (*value).to_owned()))
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+#[track_caller]
+fn check(text: &str, expected: &Expect) {
+    expected.assert_eq(&lines(&parse(text).err().unwrap_or_default()));
+}
+
+#[track_caller]
+fn check_warnings(text: &str, expected: &Expect) {
+    expected.assert_eq(&lines(&warnings(&parse(text).unwrap())));
+}
+
+/// What the file says is what the configuration has, and what it leaves out is as documented.
+#[test]
+fn good() {
+    let loaded = parse(
+        r#"
+        cluster = "shop"
+        [node]
+        name = "app@${POD_IP:-127.0.0.1}"
+        attributes = { zone = "eu-1", "app.kubernetes.io/name" = "api" }
+        addresses = ["${POD_IP}:9000"]
+        [api]
+        listen = "127.0.0.1:4444"
+        [topologies.full]
+        strategy = "gossip"
+        config = { port = 45892, secret = "${SECRET}", at = 2026-01-01T00:00:00Z }
+        connect = { tcp = { port = 9000, isolation = "in-process" } }
+        opts = { restart = "transient", max_restarts = 5, max_seconds = 10, isolation = "in-process", deadline = "2s" }
+        prune = { after = "30s", max_fraction = 1 }
+        members_max = 1_000
+        [topologies."a.b"]
+        strategy = "dns"
+        connect = "none"
+        prune = "never"
+        opts.retry.first = 100
+        [topologies.c]
+        strategy = "epmd"
+        connect = "erlang"
+        "#,
+    );
+    let loaded = loaded.unwrap_or_else(|problems| panic!("{}", lines(&problems)));
+    assert_eq!(loaded.line_of("topologies.full.config.port"), Some(11));
+    assert_eq!(loaded.line_of("topologies.full.config.hosts[1]"), Some(11));
+    assert_eq!(loaded.line_of("topologies.\"a.b\".config"), Some(16));
+    assert_eq!(loaded.line_of("nothing"), None);
+    expect![""].assert_debug_eq(&loaded.config);
+    let policies: Vec<_> = loaded.config.topologies.values().map(|topology| topology.prune.policy()).collect();
+    assert_eq!(policies[0], PrunePolicy { never: true, ..PrunePolicy::default() });
+    assert_eq!(policies[1], PrunePolicy::default());
+}
+
+/// Neither the configuration nor a complaint about it shows what may be a secret.
+#[test]
+fn secrets_stay_secret() {
+    let text = "[topologies.a]\nstrategy = 'gossip'\nconnect = { tcp = { token = '${SECRET}' } }\nconfig = { secret = '${SECRET}' }\n";
+    let loaded = parse(text).unwrap();
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    assert_eq!(loaded.config.topologies.values().next().unwrap().config.to_value()["secret"], "hunter2");
+    let problems = parse(&format!("{text}opst = {{}}\n")).unwrap_err();
+    assert!(!lines(&problems).contains("hunter2"));
+}
+
+/// An unknown key, a wrong type, a missing key, a value out of range, an unset variable: all in one go.
+#[test]
+fn all_at_once() {
+    check(
+        r#"
+        clutser = "shop"
+        [node]
+        name = "app"
+        atributes = {}
+        addresses = ["10.0.0.1:9000", "two words", ""]
+        [api]
+        listen = "0.0.0.0:80"
+        [topologies.one]
+        strategy = 5
+        conect = "none"
+        opts = { restart = "sometimes", max_restart = 3, max_seconds = 0, isolation = "process", dials_max = "4" }
+        prune = { rounds = 0, after = "soon", max_fraction = 2, holt = 1 }
+        [topologies.two]
+        strategy = "${STRATEGY}"
+        connect = { tcp = { isolation = "process" } }
+        opts.retry = { first = "0s", last = "1m" }
+        opts.deadline = -5
+        members_max = 0
+        [topologies.three]
+        config = ["a"]
+        connect = { tcp = {}, exec = {} }
+        prune = "always"
+        [topologies."not good"]
+        strategy = "x"
+        connect = "none"
+        [plugins]
+        "#,
+        &expect![[r#"
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `log`, `node`, `topologies`
+            host.toml:4: node.name: node name "app" is not of the form name@host
+            host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
+            host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
+            host.toml:6: node.addresses[2]: "" is no address: write ip:port, host:port or a host
+            host.toml:8: api.listen: cannot listen on 0.0.0.0:80: the API has no authentication yet and listens on loopback only (127.0.0.1, [::1]) or on a Unix socket
+            host.toml:10: log.format: `xml` is not possible here; possible: `text`, `json`
+            host.toml:11: log.filter: "a=b=c" is no log filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+            host.toml:13: topologies.one.strategy: expected a string, found 5
+            host.toml:14: topologies.one.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
+            host.toml:15: topologies.one.opts.dials_max: expected a whole number from 1, found string "4": write it without quotes
+            host.toml:15: topologies.one.opts.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:15: topologies.one.opts.max_restart: unknown key; did you mean `max_restarts`? possible: `deadline`, `dials_max`, `isolation`, `max_restarts`, `max_seconds`, `restart`, `retry`
+            host.toml:15: topologies.one.opts.max_seconds: expected a whole number from 1 to 4294967295, found 0
+            host.toml:15: topologies.one.opts.restart: `sometimes` is not possible here; possible: `permanent`, `transient`, `temporary`
+            host.toml:16: topologies.one.prune.after: "soon" is not a duration: write "500ms", "30s", "5m", "1h" or a number of milliseconds
+            host.toml:16: topologies.one.prune.holt: unknown key; did you mean `hold`? possible: `after`, `hold`, `max_fraction`, `rounds`
+            host.toml:16: topologies.one.prune.max_fraction: must be from 0.0 to 1.0
+            host.toml:16: topologies.one.prune.rounds: expected a whole number from 1 to 4294967295, found 0
+            host.toml:18: topologies.two.strategy: environment variable STRATEGY is not set: set it, or write `${STRATEGY:-default}`
+            host.toml:19: topologies.two.connect.tcp.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:20: topologies.two.opts.retry.first: must be longer than nothing
+            host.toml:20: topologies.two.opts.retry.last: unknown key; possible: `cap`, `first`
+            host.toml:21: topologies.two.opts.deadline: expected a duration such as "30s" or a number of milliseconds, found -5
+            host.toml:22: topologies.two.members_max: expected a whole number from 1, found 0
+            host.toml:23: topologies.three.strategy: missing: this key is required (The strategy that finds its nodes, by the name under which a plugin offers it)
+            host.toml:24: topologies.three.config: expected a table, found a list
+            host.toml:25: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
+            host.toml:26: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
+            host.toml:27: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
+            host.toml:30: plugins: unknown key; possible: `api`, `cluster`, `log`, `node`, `topologies`
+        "#]],
+    );
+}
+
+/// What is said of a `connect` that is none.
+#[test]
+fn connect() {
+    for (connect, expected) in [
+        ("", expect![[r#"
+            host.toml:1: topologies.a.connect: missing: this key is required (its default, "erlang", is not part of this version: write connect = "none" to watch without linking, or name a connector)
+        "#]]),
+        ("connect = 5", expect![[r#"
+            host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found 5
+        "#]]),
+        ("connect = ''", expect![[r#"
+            host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found string ""
+        "#]]),
+        ("connect = {}", expect![[r#"
+            host.toml:3: topologies.a.connect: names no connector: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }
+        "#]]),
+        ("connect = { none = {} }", expect![[r#"
+            host.toml:3: topologies.a.connect: write connect = "none"
+        "#]]),
+        ("connect = { tcp = 9000 }", expect![[r#"
+            host.toml:3: topologies.a.connect.tcp: expected a table with the connector's config, found 9000
+        "#]]),
+        ("connect = { tcp = { isolation = 'container' } }", expect![[r#"
+            host.toml:3: topologies.a.connect.tcp.isolation: `container` is not possible here; possible: `in-process`, `process`
+        "#]]),
+        ("connect = ['tcp']", expect![[r#"
+            host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found a list
+        "#]]),
+        ("connect = 'tcp'", expect![""]),
+    ] {
+        check(&format!("[topologies.a]\nstrategy = 'gossip'\n{connect}\n"), &expected);
+    }
+}
+
+/// Text that is not TOML, and values that have no counterpart in JSON, are told with their lines.
+#[test]
+fn not_toml() {
+    for (text, expected) in [
+        ("a = 1\nb = \n", expect![[r#"
+            host.toml:2: not TOML: string values must be quoted, expected literal string
+        "#]]),
+        ("[node\n", expect![[r#"
+            host.toml:1: not TOML: unclosed table, expected `]`
+        "#]]),
+        ("\n\nstray words\n", expect![[r#"
+            host.toml:3: not TOML: key with no value, expected `=`
+        "#]]),
+        ("cluster = 'a'\ncluster = 'b'\n", expect![[r#"
+            host.toml:2: not TOML: duplicate key
+        "#]]),
+        ("cluster = \"a\nb\"\n", expect![[r#"
+            host.toml:2: not TOML: key with no value, expected `=`
+        "#]]),
+        ("[node]\nname = 99999999999999999999\n", expect![[r#"
+            host.toml:2: log.filter: is too large a number
+        "#]]),
+        ("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\nconfig = { a = nan, b = [1, inf] }\n", expect![[r#"
+            host.toml:4: topologies.a.config.a: is no finite number
+            host.toml:4: topologies.a.config.b[1]: is no finite number
+        "#]]),
+        ("cluster = '''\n${ONE}\n${TWO}'''\n[node]\nname = '${THREE}'\n", expect![[r#"
+            host.toml:1: cluster: environment variable ONE is not set: set it, or write `${ONE:-default}`
+            host.toml:5: node.name: environment variable THREE is not set: set it, or write `${THREE:-default}`
+        "#]]),
+    ] {
+        check(text, &expected);
+    }
+}
+
+/// Files that cannot be read say why, once.
+#[test]
+fn files() {
+    let scratch = tempfile::tempdir().unwrap();
+    let load = |name: &str, content: Option<&[u8]>| {
+        let path = scratch.path().join(name);
+        if let Some(content) = content {
+            std::fs::write(&path, content).unwrap();
+        }
+        let problems = Config::load(&path, &|_| None).err().unwrap_or_default();
+        lines(&problems).replace(&scratch.path().display().to_string(), "DIR")
+    };
+    expect![[r#"
+        DIR/missing.toml: cannot be opened: No such file or directory (os error 2)
+    "#]].assert_eq(&load("missing.toml", None));
+    expect![[r#"
+        DIR/: is a directory: name a file
+    "#]].assert_eq(&load("", None));
+    expect![[r#"
+        DIR/large.toml: has more than 1048576 bytes: this is no configuration
+    "#]].assert_eq(&load("large.toml", Some(&vec![b'\n'; 1024 * 1024 + 1])));
+    expect![[r#"
+        DIR/latin.toml: is not UTF-8: see line 2
+    "#]].assert_eq(&load("latin.toml", Some(b"# one\ncluster = '\xe9'\n")));
+    assert_eq!(load("good.toml", Some(b"cluster = 'a'\n")), "");
+    assert_eq!(load("full.toml", Some(&vec![b'\n'; 1024 * 1024])), "");
+}
+
+/// What is allowed and seldom meant.
+#[test]
+fn seldom_meant() {
+    check_warnings("", &expect![[r#"
+        host.toml:1: warning: topologies: there are none: no node will be found
+    "#]]);
+    let gossip = |config: &str, connect: &str| format!("[topologies.a]\nstrategy = 'gossip'\nconnect = {connect}\nconfig = {config}\n");
+    check_warnings(&gossip("{}", "{ tcp = { port = 1 } }"), &expect![[r#"
+        host.toml:3: warning: topologies.a.connect: without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`
+    "#]]);
+    for quiet in [
+        gossip("{}", "'none'"),
+        gossip("{ secret = 'x' }", "{ tcp = { port = 1 } }"),
+        gossip("{ allow = ['10.0.0.0/8'] }", "{ tcp = { port = 1 } }"),
+    ] {
+        check_warnings(&quiet, &expect![""]);
+    }
+    check_warnings(
+        r#"
+        [topologies.a]
+        strategy = "dns"
+        connect = { tcp = { port = 1 } }
+        [topologies.b]
+        strategy = "dns"
+        connect = { tcp = { port = 1 } }
+        opts.dials_max = 1
+        [topologies.c]
+        strategy = "dns"
+        connect = { tcp = { port = 2 } }
+        opts.dials_max = 1
+        "#,
+        &expect![[r#"
+            host.toml:8: warning: topologies.b.opts: `connect` is that of topology a, but `retry`, `dials_max` or `deadline` differ: each gets a connector of its own, and members of both two links
+        "#]],
+    );
+}
+
+/// Whatever a plugin says stays on one line.
+#[test]
+fn one_line() {
+    let loaded = parse("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\n").unwrap();
+    let problem = loaded.problem("topologies.a.config", "first\n\tsecond\r\n");
+    assert_eq!(problem.to_string(), "host.toml:1: topologies.a.config: first second");
+}
+
+proptest! {
+    /// No text makes it panic, and what is refused has a reason.
+    #[test]
+    fn junk(text in junk_toml()) {
+        match parse(&text) {
+            Ok(loaded) => drop(warnings(&loaded)),
+            Err(problems) => prop_assert!(!problems.is_empty()),
+        }
+    }
+}
+
+fn junk_toml() -> impl Strategy<Value = String> {
+    let key = "(cluster|node|name|topologies|a|strategy|config|connect|opts|retry|first|prune|api|listen|log|[a-z\"'.é]{0,4})";
+    let leaf = prop_oneof![
+        "\"[^\"\\\\\n]{0,8}\"",
+        "'[$a-z{}:-]{0,12}'",
+        "-?[0-9a-fx_.]{1,6}",
+        "(true|inf|nan|1979-05-27|\"none\"|'never'|[\\[\\]{},]{1,5})",
+        "\\PC{0,6}",
+    ];
+    let value = leaf.prop_recursive(3, 12, 3, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
+            prop::collection::vec((key, inner), 0..3).prop_map(|pairs| {
+                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                format!("{{ {} }}", pairs.join(", "))
+            }),
+        ]
+    });
+    let line = prop_oneof![
+        4 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        2 => prop::collection::vec(key, 1..4).prop_map(|keys| format!("[{}]", keys.join("."))),
+        1 => "\\PC{0,20}".boxed(),
+    ];
+    prop::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"))
+}

@@ -1,0 +1,40 @@
+//! What is allowed, but seldom meant.
+
+use super::{ConnectConfig, Loaded, Problem, TopologyConfig, topology};
+
+/// Everything in a configuration that should give its author pause. It is used all the same.
+#[must_use]
+pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
+    let topologies = &loaded.config.topologies;
+    let mut warnings = Vec::new();
+    let mut warn = |path: &str, message: String| warnings.push(loaded.problem(path, message).into_warning());
+    if topologies.is_empty() {
+        warn("topologies", "there are none: no node will be found".to_owned());
+    }
+    for (index, (name, topology)) in topologies.iter().enumerate() {
+        if listens_to_anyone(topology) {
+            let message = "without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`";
+            warn(&format!("{}.connect", topology::path(name)), message.to_owned());
+        }
+        let mut earlier = topologies.iter().take(index);
+        if let Some((other, _)) = earlier.find(|(_, other)| doubles_connector(topology, other)) {
+            let message = format!(
+                "`connect` is that of topology {other}, but `retry`, `dials_max` or `deadline` differ: each gets a connector of its own, and members of both two links"
+            );
+            warn(&format!("{}.opts", topology::path(name)), message);
+        }
+    }
+    warnings
+}
+
+/// Whether strangers' datagrams decide what is dialled.
+fn listens_to_anyone(topology: &TopologyConfig) -> bool {
+    let is_set = |key| topology.config.get(key).is_some();
+    topology.strategy == "gossip" && topology.connect != ConnectConfig::None && !is_set("secret") && !is_set("allow")
+}
+
+fn doubles_connector(topology: &TopologyConfig, other: &TopologyConfig) -> bool {
+    topology.connect != ConnectConfig::None
+        && topology.connect == other.connect
+        && !topology.shares_connector(other)
+}

@@ -1,0 +1,131 @@
+//! The connector `exec`: a link is what a command says that it is.
+
+use std::fmt;
+
+use anyhow::{Context as _, bail};
+use cluster_sdk::{
+    ConfigError, Connector, ConnectorContext, Links, LocalNode, Node, NodeName, Outcome, Result,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::process;
+
+/// Bytes that the `list` command may print at most.
+const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Commands make and break links: exit code 0 means done, else the first line on standard error says why not.
+///
+/// The name of the node is appended to the arguments. A command that outlasts its deadline is killed, with all that
+/// it has started. No shell is involved: for pipes and the like write `["sh", "-c", "…", "sh"]`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecConfig {
+    /// Program and arguments that make a link to the node whose name is appended.
+    connect: Vec<String>,
+    /// Program and arguments that cut it. Without it a link is merely forgotten.
+    disconnect: Option<Vec<String>>,
+    /// Program and arguments that print the names of the linked nodes, one a line. Without it a lost link is not
+    /// noticed.
+    list: Option<Vec<String>>,
+}
+
+/// The connector `exec`.
+pub struct Exec {
+    config: ExecConfig,
+}
+
+// === impl Exec ===
+
+impl Connector for Exec {
+    const NAME: &'static str = "exec";
+    type Config = ExecConfig;
+    const LINKS: Links = Links::Outlive;
+
+    fn validate(config: &ExecConfig, _local: &LocalNode) -> Vec<ConfigError> {
+        let commands = [
+            ("connect", Some(&config.connect)),
+            ("disconnect", config.disconnect.as_ref()),
+            ("list", config.list.as_ref()),
+        ];
+        let mut errors = Vec::new();
+        for (path, command) in commands {
+            let Some(command) = command else { continue };
+            if command.first().is_none_or(String::is_empty) {
+                errors.push(ConfigError { path: path.to_owned(), message: "names no program".to_owned() });
+            }
+            for (index, _) in command.iter().enumerate().filter(|(_, word)| word.contains('\0')) {
+                let path = format!("{path}[{index}]");
+                errors.push(ConfigError { path, message: "has a NUL byte".to_owned() });
+            }
+        }
+        errors
+    }
+
+    async fn start(config: ExecConfig, _ctx: ConnectorContext) -> Result<Self> {
+        Ok(Self { config })
+    }
+
+    async fn connect(&self, node: &Node) -> Outcome {
+        outcome(&self.config.connect, node.name()).await
+    }
+
+    async fn disconnect(&self, node: &NodeName) -> Outcome {
+        match &self.config.disconnect {
+            Some(command) => outcome(command, node).await,
+            None => Outcome::Done,
+        }
+    }
+
+    async fn list(&self) -> Result<Option<Vec<NodeName>>> {
+        let Some(command) = &self.config.list else { return Ok(None) };
+        let (program, arguments) = words(command);
+        let finished =
+            process::run(program, &arguments, LIST_BYTES_MAX).await.with_context(|| format!("running {program:?}"))?;
+        if let Some(reason) = finished.failure() {
+            bail!("{program:?}: {reason}");
+        }
+        if finished.is_cut {
+            bail!("{program:?} printed more than {LIST_BYTES_MAX} bytes");
+        }
+        names(&finished.stdout).with_context(|| format!("output of {program:?}")).map(Some)
+    }
+}
+
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec").field("config", &self.config).finish()
+    }
+}
+
+async fn outcome(command: &[String], node: &NodeName) -> Outcome {
+    // Names can come from anyone on the network.
+    if node.as_str().starts_with('-') {
+        let reason = "its name begins with '-', which a command could take for an option";
+        return Outcome::NotPartOfNetwork(reason.to_owned());
+    }
+    let (program, mut arguments) = words(command);
+    arguments.push(node.as_str());
+    match process::run(program, &arguments, 0).await {
+        Ok(finished) => finished.failure().map_or(Outcome::Done, Outcome::Unreachable),
+        Err(error) => Outcome::Unreachable(format!("running {program:?}: {error}")),
+    }
+}
+
+fn words(command: &[String]) -> (&str, Vec<&str>) {
+    let mut words = command.iter().map(String::as_str);
+    (words.next().unwrap_or_default(), words.collect())
+}
+
+/// One name a line. A line that is no name fails the whole list, because a name left out would mean a lost link.
+fn names(output: &[u8]) -> Result<Vec<NodeName>> {
+    let text = str::from_utf8(output).context("not UTF-8")?;
+    let lines = text.lines().enumerate().map(|(index, line)| (index, line.trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(index, line)| NodeName::try_new(line).with_context(|| format!("line {}", index.saturating_add(1))))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

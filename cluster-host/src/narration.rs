@@ -1,0 +1,32 @@
+//! The log lines about events: one per change, so that the log of the host tells the history of the cluster.
+
+use cluster_core::{Event, EventKind, Health, Snapshot};
+use tracing::{debug, info, warn};
+
+/// Tells one event. What an operator can do something about is a warning.
+pub(crate) fn tell(event: &Event, after: &Snapshot) {
+    let topology = event.topology.as_ref().map(tracing::field::display);
+    let node = event.node.as_ref().map(tracing::field::display);
+    let reason = event.reason.as_deref();
+    match event.kind {
+        EventKind::NodeDiscovered => debug!(topology, node, "node discovered"),
+        EventKind::NodeUp => info!(topology, node, "node up"),
+        EventKind::NodeDown => warn!(topology, node, reason, "node down"),
+        EventKind::NodeLeft => info!(topology, node, reason, "node left"),
+        EventKind::NodeUpdated => debug!(topology, node, reason, "node updated"),
+        EventKind::ConnectFailed => warn!(topology, node, err = reason, "cannot connect; trying on"),
+        EventKind::TopologyChanged => {
+            let status = event
+                .topology
+                .as_ref()
+                .and_then(|name| after.topologies.get(name));
+            match status.map(|status| status.health) {
+                Some(health @ (Health::Degraded | Health::Denied | Health::Stopped)) => {
+                    warn!(topology, %health, reason, "topology is not well");
+                }
+                Some(health @ Health::Running) => info!(topology, %health, "topology is well"),
+                Some(Health::Starting) | None => debug!(topology, "topology is starting or gone"),
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The one who owns the membership: takes what plugins say, what time brings and what is asked, in turn, and hands
+//! on what follows: effects to the connectors, events to the log.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cluster_core::{
+    EventLog, Health, Membership, NodeName,
+    membership::{Effect, LinkInput, OperationId, explain::Explanation},
+};
+use cluster_sdk::abi::host::{Operation, StopReason};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
+
+use crate::{
+    clock,
+    inbox::{Speaker, UnitId, Waiting, Word},
+    narration,
+    supervision::{Decision, Exit},
+    unit::{Surroundings, Unit, health_after},
+};
+
+/// How long strategies, and then connectors, are given to end when the host stops.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// What the owner is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Explain(NodeName, oneshot::Sender<Option<Explanation>>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Owner {
+    pub(crate) membership: Membership,
+    pub(crate) log: EventLog,
+    pub(crate) units: BTreeMap<UnitId, Unit>,
+    pub(crate) around: Surroundings,
+    pub(crate) random: fastrand::Rng,
+}
+
+// === impl Owner ===
+
+impl Owner {
+    /// Works until `stop` is ready, then lets everything end.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let inbox = Arc::clone(&self.around.inbox);
+        loop {
+            self.start_due();
+            self.hand_on();
+            let due = self.next_due();
+            tokio::select! {
+                () = &mut stop => break,
+                () = inbox.arrived() => self.take(inbox.take()),
+                Some(command) = commands.recv() => self.command(command),
+                () = until(due) => self.membership.handle_timeout(clock::now()),
+            }
+        }
+        self.stop_units(|unit| matches!(unit, UnitId::Strategy(_))).await;
+        self.stop_units(|unit| matches!(unit, UnitId::Connector(_))).await;
+        self.log.close();
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let starts = self.units.values().filter_map(Unit::due);
+        starts.chain(self.membership.poll_timeout()).min()
+    }
+
+    /// Starts the units whose time has come, connectors first: a link is wanted as soon as a node is known.
+    fn start_due(&mut self) {
+        let now = clock::now();
+        let due = |unit: &&mut Unit| unit.due().is_some_and(|due| due <= now.instant);
+        let mut failed = Vec::new();
+        for unit in self.units.values_mut().rev().filter(due) {
+            let started = unit.start(&self.around, now.instant);
+            match (&unit.spec.id, started) {
+                (UnitId::Strategy(topology), Ok(())) => {
+                    self.membership.strategy_started(topology, now);
+                    self.membership.set_health(topology, Health::Starting, None, now);
+                    debug!(%topology, strategy = unit.spec.name, "strategy started");
+                }
+                (UnitId::Connector(id), Ok(())) => {
+                    self.membership.handle_link(*id, LinkInput::Started, now);
+                    debug!(connector = unit.spec.name, "connector started");
+                }
+                (id, Err(exit)) => failed.push((id.clone(), exit)),
+            }
+        }
+        for (id, exit) in failed {
+            self.ended(&id, &exit);
+        }
+    }
+
+    fn take(&mut self, waiting: Waiting) {
+        for (topology, pending) in waiting.reports {
+            let id = UnitId::Strategy(topology.clone());
+            if self
+                .units
+                .get(&id)
+                .is_some_and(|unit| unit.is_current(pending.start))
+            {
+                for report in pending.reports {
+                    // A refusal is shown with the topology, and told as the event of that.
+                    let _told = self.membership.handle_report(&topology, report, clock::now());
+                }
+            }
+        }
+        for (Speaker { unit: id, start }, word) in waiting.words {
+            if self.units.get(&id).is_some_and(|unit| unit.is_current(start)) {
+                self.hear(&id, word);
+            }
+        }
+        if waiting.dropped > 0 {
+            warn!(
+                dropped = waiting.dropped,
+                "connectors say more than can be taken: link changes were dropped"
+            );
+        }
+    }
+
+    fn hear(&mut self, id: &UnitId, word: Word) {
+        let now = clock::now();
+        match (id, word) {
+            (UnitId::Strategy(topology), Word::Health(health, reason)) => {
+                self.membership
+                    .set_health(topology, health, reason.as_deref(), now);
+            }
+            (UnitId::Connector(_), Word::Health(_, None)) | (UnitId::Strategy(_), Word::Link(_)) => {}
+            (UnitId::Connector(_), Word::Health(health, Some(reason))) => {
+                let connector = self.units.get(id).map(|unit| unit.spec.name.as_str());
+                warn!(connector, %health, reason, "connector is not well");
+            }
+            (UnitId::Connector(connector), Word::Link(input)) => {
+                self.membership.handle_link(*connector, input, now);
+            }
+            (id, Word::Exited(exit)) => self.ended(id, &exit),
+        }
+    }
+
+    /// A unit has ended, or could not be started.
+    fn ended(&mut self, id: &UnitId, exit: &Exit) {
+        let now = clock::now();
+        let random = self.random.f64();
+        let Some(unit) = self.units.get_mut(id) else {
+            return;
+        };
+        let decision = unit.ended(exit, now.instant, random);
+        let (health, reason) = health_after(exit, &decision, now.instant);
+        match id {
+            UnitId::Strategy(topology) => {
+                if matches!(decision, Decision::RestartAt(_)) {
+                    self.around.board.restarted(topology, unit.restarts());
+                }
+                self.membership.strategy_stopped(topology, now);
+                self.membership.set_health(topology, health, Some(&reason), now);
+            }
+            UnitId::Connector(connector) => {
+                self.membership.handle_link(
+                    *connector,
+                    LinkInput::Stopped {
+                        reason: reason.into(),
+                    },
+                    now,
+                );
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Explain(name, answer) => {
+                // Who asked may have gone.
+                let _gone = answer.send(self.membership.explain(&name, clock::now()));
+            }
+        }
+    }
+
+    /// Hands effects to the connectors and events to the log, until nothing follows any more.
+    fn hand_on(&mut self) {
+        loop {
+            let effects = self.membership.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.do_effect(effect);
+            }
+        }
+        let events = self.membership.take_events();
+        let snapshot = self.membership.snapshot();
+        for event in &events {
+            narration::tell(event, &snapshot);
+        }
+        let (_, shown) = self.log.snapshot();
+        if !events.is_empty() || shown.topologies != snapshot.topologies {
+            self.log.publish(events, snapshot);
+        }
+    }
+
+    fn do_effect(&mut self, effect: Effect) {
+        let (connector, operation, what, deadline) = match effect {
+            Effect::Connect {
+                connector,
+                operation,
+                node,
+                deadline,
+            } => (connector, operation, Operation::Connect(node), deadline),
+            Effect::Disconnect {
+                connector,
+                operation,
+                node,
+                deadline,
+            } => (connector, operation, Operation::Disconnect(node), deadline),
+            Effect::List {
+                connector,
+                operation,
+                deadline,
+            } => (connector, operation, Operation::List, deadline),
+            Effect::Cancel { connector, operation } => {
+                if let Some((instance, _)) = self
+                    .units
+                    .get(&UnitId::Connector(connector))
+                    .and_then(Unit::running)
+                {
+                    instance.cancel(operation.0);
+                }
+                return;
+            }
+        };
+        let OperationId(number) = operation;
+        let running = self
+            .units
+            .get(&UnitId::Connector(connector))
+            .and_then(Unit::running);
+        let submitted = running.is_some_and(|(instance, voice)| {
+            if what == Operation::List {
+                voice.ask_list(operation);
+            }
+            instance.submit(number, &what, deadline).is_ok()
+        });
+        if !submitted {
+            let outcome = Err("the connector does not run".into());
+            self.membership.handle_link(
+                connector,
+                LinkInput::Completed { operation, outcome },
+                clock::now(),
+            );
+        }
+    }
+
+    /// Lets units end, and goes on when all have or [`STOP_MAX`] is over.
+    async fn stop_units(&mut self, which: impl Fn(&UnitId) -> bool) {
+        let deadline = clock::now().instant + STOP_MAX;
+        for (_, unit) in self.units.iter_mut().filter(|(id, _)| which(id)) {
+            unit.stop(StopReason::Leave, STOP_MAX);
+        }
+        let inbox = Arc::clone(&self.around.inbox);
+        while self
+            .units
+            .iter()
+            .any(|(id, unit)| which(id) && unit.running().is_some())
+        {
+            tokio::select! {
+                () = inbox.arrived() => self.take_last(inbox.take()),
+                () = until(Some(deadline)) => break,
+            }
+            self.hand_on();
+        }
+        for (id, unit) in self.units.iter_mut().filter(|(id, _)| which(id)) {
+            if unit.running().is_some() {
+                warn!(unit = ?id, "did not end within {} s: the host ends without it", STOP_MAX.as_secs());
+                unit.abandon();
+            }
+        }
+    }
+
+    /// While the host stops, an exit is no reason to start anything again.
+    fn take_last(&mut self, mut waiting: Waiting) {
+        let exited = |word: &(Speaker, Word)| matches!(word.1, Word::Exited(_));
+        let (exits, words) = std::mem::take(&mut waiting.words).into_iter().partition(exited);
+        waiting.words = words;
+        self.take(waiting);
+        for (Speaker { unit, start }, _) in exits {
+            if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.is_current(start)) {
+                unit.abandon();
+            }
+        }
+    }
+}
+
+/// Waits until a moment, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,142 @@
+//! Loads plugins into this process. The only place of the host with `unsafe` code.
+//!
+//! What is loaded is the very file that was looked at: it stays open, and the dynamic loader is given its
+//! descriptor's name in `/proc`. That descriptor is never closed: glibc knows libraries by the names they were
+//! opened by, and with a reused number it would silently give back the library of before. Nothing is ever
+//! unloaded either, because threads and thread-local destructors of a plugin may outlive its last use.
+
+#![allow(unsafe_code, reason = "loading a shared library runs foreign code, whatever one does")]
+
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::File,
+    os::fd::{AsRawFd as _, IntoRawFd as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use cluster_sdk::abi::{PluginEntry, entry_from_symbol, host::LoadedPlugin};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+use super::{
+    identity,
+    inspect::{Inspected, Stamp, open_inspected},
+    refusal::Refusal,
+    registry::Source,
+};
+
+/// `RTLD_NODELETE` of Linux, which libloading does not name: not even `dlclose` unloads.
+const RTLD_NODELETE: i32 = 0x1000;
+
+/// Where a plugin's code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// On threads of this process.
+    #[default]
+    InProcess,
+    /// In a process of its own, which may crash alone.
+    Process,
+}
+
+/// Why a plugin was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Nothing was loaded; the operator can mend the file.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nothing was loaded; looking at the directory again helps.
+    #[error("{}: changed since it was looked at; reload", .0.display())]
+    Changed(PathBuf),
+    /// Nothing was loaded; the operator can change the configuration.
+    #[error("{source_name}: isolation = \"process\" does not exist yet; take isolation = \"in-process\"")]
+    NoProcessIsolation {
+        /// What was to be loaded.
+        source_name: String,
+    },
+    /// The dynamic loader refused, for instance because a library is missing. The operator can mend it.
+    #[error("{}: cannot be loaded: {message}", path.display())]
+    Dlopen {
+        /// The file.
+        path: PathBuf,
+        /// What the dynamic loader says.
+        message: String,
+    },
+    /// The file is loaded, but not used: in memory it is not what it is in the file.
+    #[error("{}: its handshake in memory differs from the one in the file", .0.display())]
+    OtherInMemory(PathBuf),
+    /// The file is loaded, but not used: its tables are not those of this host.
+    #[error("{source_name}: {message}; build it with the SDK of this host")]
+    Layout {
+        /// What was loaded.
+        source_name: String,
+        /// The first difference.
+        message: String,
+    },
+}
+
+/// Loads a plugin, or gives what was loaded of it before.
+///
+/// # Errors
+/// [`LoadError`]; other plugins are as they were.
+pub fn load(source: Source<'_>, isolation: Isolation) -> Result<LoadedPlugin, LoadError> {
+    if isolation == Isolation::Process {
+        return Err(LoadError::NoProcessIsolation { source_name: source.to_string() });
+    }
+    match source {
+        Source::Builtin(builtin) => checked(builtin.entry, &source),
+        Source::File(inspected) => load_file(inspected),
+    }
+}
+
+/// Files that are loaded. There is one set of libraries in a process, however many hosts are in it.
+static LOADED: OnceLock<Mutex<HashMap<Stamp, LoadedPlugin>>> = OnceLock::new();
+
+fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
+    let (file, inspected) = open_inspected(&seen.path)?;
+    if inspected.handshake != seen.handshake {
+        return Err(LoadError::Changed(seen.path.clone()));
+    }
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plugin) = loaded.get(&inspected.stamp) {
+        return Ok(plugin.clone());
+    }
+    let entry = open_library(file, &inspected)?;
+    let plugin = checked(entry, &Source::File(&inspected))?;
+    loaded.insert(inspected.stamp, plugin.clone());
+    Ok(plugin)
+}
+
+fn checked(entry: &'static PluginEntry, source: &Source<'_>) -> Result<LoadedPlugin, LoadError> {
+    LoadedPlugin::from_entry(entry)
+        .map_err(|error| LoadError::Layout { source_name: source.to_string(), message: error.to_string() })
+}
+
+fn open_library(file: File, inspected: &Inspected) -> Result<&'static PluginEntry, LoadError> {
+    let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let failed = |error: &dyn fmt::Display| LoadError::Dlopen {
+        path: inspected.path.clone(),
+        message: error.to_string().replace(&name, &display(&inspected.path)),
+    };
+    // SAFETY: the library's initialisers run. The file is a plugin by its handshake, only root and the user of
+    // this process can have written it, and the configuration names it: that it does no harm is the operator's word.
+    let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) };
+    let library = library.map_err(|error| failed(&error))?;
+    let _never_closed = file.into_raw_fd();
+    // SAFETY: only the address is taken; what is there is looked at below.
+    let symbol = unsafe { library.get::<*const ()>(inspected.symbol.as_bytes()) };
+    let symbol = symbol.map_err(|error| failed(&error))?.as_raw_ptr();
+    let _never_unloaded = library.into_raw();
+    // SAFETY: the symbol has a plugin's name, the file's handshake was read and accepted, nothing is unloaded.
+    let entry = unsafe { entry_from_symbol(symbol) };
+    if identity::encode(entry.handshake()) != inspected.handshake {
+        return Err(LoadError::OtherInMemory(inspected.path.clone()));
+    }
+    Ok(entry)
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,324 @@
+//! What there is to load: the plugin files of a directory and the plugins linked into this program.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use cluster_sdk::{OfferKind, abi::PluginEntry};
+
+use super::{
+    identity::{Identity, Offer},
+    inspect::{Directory, Inspected, open_inspected},
+    refusal::{Reason, Refusal},
+};
+
+/// Plugin files that a directory may hold at most; more are not looked at.
+pub const PLUGIN_FILES_MAX: usize = 256;
+/// Refused files that the error about an unknown name lists at most.
+const REFUSED_SHOWN_MAX: usize = 3;
+
+/// The plugins that there are. None of their code has run.
+#[derive(Debug, Default)]
+pub struct Registry {
+    directory: Option<PathBuf>,
+    problem: Option<DirectoryError>,
+    files: Vec<PluginFile>,
+    builtins: Vec<Builtin>,
+}
+
+/// A file of the plugin directory.
+#[derive(Debug)]
+pub struct PluginFile {
+    /// The directory as it was named, and the file's name.
+    pub path: PathBuf,
+    /// What it is, or why it is not loaded.
+    pub result: Result<Inspected, Refusal>,
+}
+
+/// A plugin that is linked into this program.
+#[derive(Clone)]
+pub struct Builtin {
+    /// Its tables.
+    pub entry: &'static PluginEntry,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+/// Where a strategy or a connector comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// From a file.
+    File(&'a Inspected),
+    /// From this program.
+    Builtin(&'a Builtin),
+}
+
+/// What is wrong with the directory as a whole. The operator can mend it; what is linked in works without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// It does not exist or cannot be read.
+    #[error("the plugin directory {} cannot be read: {error}", directory.display())]
+    Unreadable {
+        /// The directory.
+        directory: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The first [`PLUGIN_FILES_MAX`] by name were looked at.
+    #[error("the plugin directory {} has {files} plugin files: only the first {PLUGIN_FILES_MAX} are looked at", directory.display())]
+    TooMany {
+        /// The directory.
+        directory: PathBuf,
+        /// How many there are.
+        files: usize,
+    },
+}
+
+/// Why a name cannot be used. The operator can mend it, in the configuration or in the plugin directory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// Nobody offers it.
+    #[error("no plugin offers a {kind} {name:?}{}", DisplayHints(hints))]
+    Unknown {
+        /// What was looked for.
+        kind: OfferKind,
+        /// The name.
+        name: String,
+        /// What may help, each a clause.
+        hints: Vec<String>,
+    },
+    /// More than one offers it.
+    #[error("the {kind} {name:?} is offered by {}: keep one of them", sources.join(" and "))]
+    Ambiguous {
+        /// What was looked for.
+        kind: OfferKind,
+        /// The name.
+        name: String,
+        /// Who offers it.
+        sources: Vec<String>,
+    },
+}
+
+struct DisplayHints<'a>(&'a [String]);
+
+// === impl Registry ===
+
+impl Registry {
+    /// Nothing at all: add what is linked in by [`Registry::with_builtin`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at all files `*.so` of a directory, running none of their code. What is wrong with the directory
+    /// itself is told by [`Registry::problem`], so that what is linked in can work without it.
+    #[must_use]
+    pub fn scan(directory: &Path) -> Self {
+        let mut registry = Self { directory: Some(directory.to_owned()), ..Self::default() };
+        let mut names = match plugin_names(directory) {
+            Ok(names) => names,
+            Err(error) => {
+                registry.problem =
+                    Some(DirectoryError::Unreadable { directory: directory.to_owned(), error });
+                return registry;
+            }
+        };
+        if names.len() > PLUGIN_FILES_MAX {
+            let files = names.len();
+            registry.problem = Some(DirectoryError::TooMany { directory: directory.to_owned(), files });
+            names.truncate(PLUGIN_FILES_MAX);
+        }
+        // What is wrong with the directory is told of each file: that is where an operator looks.
+        let opened = Directory::open(directory);
+        registry.files = names
+            .into_iter()
+            .map(|name| {
+                let path = directory.join(name);
+                let result = match &opened {
+                    Ok(opened) => opened
+                        .inspect(&path)
+                        .map_err(|reason| Refusal { path: path.clone(), reason }),
+                    Err(_) => open_inspected(&path),
+                };
+                PluginFile { result: result.map(|(_, inspected)| inspected), path }
+            })
+            .collect();
+        registry
+    }
+
+    /// Adds a plugin that is linked into this program.
+    ///
+    /// # Errors
+    /// What is wrong with its handshake: a mistake in the program.
+    pub fn with_builtin(mut self, entry: &'static PluginEntry) -> Result<Self, Reason> {
+        self.builtins.push(Builtin { entry, identity: Identity::read(entry.handshake())? });
+        Ok(self)
+    }
+
+    /// The directory that was looked at.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
+    }
+
+    /// What is wrong with the directory as a whole.
+    #[must_use]
+    pub fn problem(&self) -> Option<&DirectoryError> {
+        self.problem.as_ref()
+    }
+
+    /// The files, sorted by name.
+    #[must_use]
+    pub fn files(&self) -> &[PluginFile] {
+        &self.files
+    }
+
+    /// The plugins that are linked in.
+    #[must_use]
+    pub fn builtins(&self) -> &[Builtin] {
+        &self.builtins
+    }
+
+    /// All that may be loaded, what is linked in first.
+    pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
+        let files = self.files.iter().filter_map(|file| file.result.as_ref().ok());
+        self.builtins.iter().map(Source::Builtin).chain(files.map(Source::File))
+    }
+
+    /// Everything that is offered, and by whom, sorted by kind and name. A name can be there twice.
+    #[must_use]
+    pub fn offers(&self) -> Vec<(&Offer, Source<'_>)> {
+        let mut offers: Vec<_> = self
+            .sources()
+            .flat_map(|source| source.identity().offers.iter().map(move |offer| (offer, source)))
+            .collect();
+        offers.sort_by_key(|(offer, _)| *offer);
+        offers
+    }
+
+    /// Who offers a strategy or a connector of this name.
+    ///
+    /// # Errors
+    /// [`LookupError`] when nobody does, or more than one.
+    pub fn find(&self, kind: OfferKind, name: &str) -> Result<Source<'_>, LookupError> {
+        let mut found = self.sources().filter(|source| source.identity().offers(kind, name));
+        let Some(first) = found.next() else {
+            return Err(LookupError::Unknown { kind, name: name.to_owned(), hints: self.hints(kind, name) });
+        };
+        let others: Vec<_> = found.map(|source| source.to_string()).collect();
+        if others.is_empty() {
+            return Ok(first);
+        }
+        let sources = [first.to_string()].into_iter().chain(others).collect();
+        Err(LookupError::Ambiguous { kind, name: name.to_owned(), sources })
+    }
+
+    fn hints(&self, kind: OfferKind, name: &str) -> Vec<String> {
+        let mut hints = Vec::new();
+        let offers = self.offers();
+        let offered: BTreeSet<&str> =
+            offers.iter().filter(|(offer, _)| offer.kind == kind).map(|(offer, _)| offer.name.as_str()).collect();
+        if let Some(near) = nearest(name, offered.iter().copied()) {
+            hints.push(format!("did you mean {near:?}?"));
+        }
+        if let Some((other, _)) = offers.iter().find(|(offer, _)| offer.kind != kind && offer.name == name) {
+            hints.push(format!("{name:?} is a {}", other.kind));
+        }
+        if let Some(problem) = &self.problem {
+            hints.push(problem.to_string());
+        }
+        hints.push(if offered.is_empty() {
+            format!("there is no {kind} at all{}", self.directory_words())
+        } else {
+            let offered: Vec<_> = offered.into_iter().collect();
+            format!("there is {}{}", offered.join(", "), self.directory_words())
+        });
+        let mut refused = self.files.iter().filter_map(|file| file.result.as_ref().err());
+        for refusal in refused.by_ref().take(REFUSED_SHOWN_MAX) {
+            hints.push(format!("refused: {refusal}"));
+        }
+        let more = refused.count();
+        if more > 0 {
+            hints.push(format!("{more} more files are refused, see `cluster-host plugins`"));
+        }
+        hints
+    }
+
+    fn directory_words(&self) -> String {
+        match &self.directory {
+            Some(directory) => format!(" (plugin directory {})", directory.display()),
+            None => " (no plugin directory)".to_owned(),
+        }
+    }
+}
+
+// === impl Source ===
+
+impl<'a> Source<'a> {
+    /// Who the plugin is.
+    #[must_use]
+    pub fn identity(&self) -> &'a Identity {
+        match self {
+            Self::File(inspected) => &inspected.identity,
+            Self::Builtin(builtin) => &builtin.identity,
+        }
+    }
+
+    /// The file, where it comes from one.
+    #[must_use]
+    pub fn path(&self) -> Option<&'a Path> {
+        match self {
+            Self::File(inspected) => Some(&inspected.path),
+            Self::Builtin(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(inspected) => write!(f, "{}", inspected.path.display()),
+            Self::Builtin(_) => f.write_str("cluster-host itself"),
+        }
+    }
+}
+
+impl fmt::Debug for Builtin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builtin").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for DisplayHints<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|hint| write!(f, "; {hint}"))
+    }
+}
+
+/// Names of the files in a directory that may be plugins, sorted.
+fn plugin_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if Path::new(&name).extension() == Some(OsStr::new("so")) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The candidate that `name` is most likely a slip of.
+fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= name.chars().count().div_ceil(3))
+        .min()
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,463 @@
+//! Files in a plugin directory: which are told apart as plugins, and why the others are not, without running any.
+
+use std::{
+    fs,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use cluster_host::plugin::{Registry, inspect};
+use cluster_sdk::OfferKind;
+
+/// A real plugin, which Cargo leaves beside the test as it is a dev-dependency.
+fn real_plugin() -> PathBuf {
+    let executable = std::env::current_exe().unwrap();
+    let path = executable.with_file_name("libplugin_faulty.so");
+    assert!(path.exists(), "{} is missing: it is built by `cargo test`", path.display());
+    path
+}
+
+/// A directory that nobody else writes to.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+/// Why the file is refused, without its path.
+#[track_caller]
+fn refusal(path: &Path) -> String {
+    let refusal = inspect(path).expect_err("refused");
+    let line = refusal.to_string();
+    assert!(!line.contains('\n'), "one line: {line}");
+    let line = line.strip_prefix(&format!("{}: ", path.display())).expect("begins with the path").to_owned();
+    line.replace(path.to_str().unwrap(), "FILE").replace(path.parent().unwrap().to_str().unwrap(), "DIR")
+}
+
+/// `plugin` with every occurrence of one text replaced by another of equal length.
+fn replaced(plugin: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = plugin.to_vec();
+    let mut found = 0;
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+    bytes
+}
+
+/// `plugin` with other bytes at an offset of its handshake.
+fn with_handshake(plugin: &[u8], offset: usize, bytes: &[u8]) -> Vec<u8> {
+    let magic = cluster_sdk::abi::handshake::MAGIC;
+    // The code compares with the magic number too, so the handshake is where a size follows.
+    let is_handshake = |at: &usize| plugin[at + 16..].starts_with(&840_u32.to_le_bytes());
+    let mut found =
+        (0..plugin.len() - 840).filter(|at| plugin[*at..].starts_with(&magic)).filter(is_handshake);
+    let (at, None) = (found.next().unwrap(), found.next()) else { panic!("two handshakes") };
+    let mut patched = plugin.to_vec();
+    patched[at + offset..at + offset + bytes.len()].copy_from_slice(bytes);
+    patched
+}
+
+const DT_TEXTREL: u64 = 22;
+const DT_RUNPATH: u64 = 29;
+
+/// `plugin` with the tag of one entry of its dynamic table replaced: of the number of relative relocations, which
+/// is a hint only.
+fn with_dynamic(plugin: &[u8], tag: u64) -> Vec<u8> {
+    const DT_RELACOUNT: u64 = 0x6fff_fff9;
+    let relacount = DT_RELACOUNT.to_le_bytes();
+    let at = (0..plugin.len() - 8).step_by(8).find(|at| plugin[*at..].starts_with(&relacount)).unwrap();
+    patched(plugin, at, &tag.to_le_bytes())
+}
+
+fn padded(text: &str, length: usize) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.resize(length, 0);
+    bytes
+}
+
+fn patched(plugin: &[u8], at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut patched = plugin.to_vec();
+    patched[at..at + bytes.len()].copy_from_slice(bytes);
+    patched
+}
+
+/// A real plugin is accepted, with who it is and what it offers.
+#[test]
+fn a_real_plugin_is_accepted() {
+    let directory = directory();
+    let path = directory.path().join("libplugin.so");
+    write(&path, &fs::read(real_plugin()).unwrap());
+    let inspected = inspect(&path).unwrap();
+    assert_eq!(inspected.identity.plugin, "plugin-faulty");
+    assert!(inspected.identity.unwinds);
+    assert!(!inspected.identity.offers.is_empty());
+}
+
+/// Every wrong content gets its own line: what is wrong, and what would mend it.
+#[test]
+fn wrong_contents() {
+    let plugin = fs::read(real_plugin()).unwrap();
+    let directory = directory();
+    let path = directory.path().join("x.so");
+    let not_ours = "remove it from the plugin directory";
+    for (what, bytes, expected) in [
+        ("text", b"hello".to_vec(), format!(r#"not a shared library: it starts with "hello"; {not_ours}"#)),
+        ("empty", Vec::new(), "empty; copy or build it again".to_owned()),
+        (
+            "ten bytes of a library",
+            plugin[..10].to_vec(),
+            "cut off: the ELF header ends at byte 64, the file at 10; copy or build it again".to_owned(),
+        ),
+        (
+            "32 bits",
+            patched(&plugin, 4, &[1]),
+            "a 32-bit library, this host has 64 bits; build it for this machine".to_owned(),
+        ),
+        (
+            "other byte order",
+            patched(&plugin, 5, &[if cfg!(target_endian = "big") { 1 } else { 2 }]),
+            "a library of the other byte order; build it for this machine".to_owned(),
+        ),
+        (
+            "other architecture",
+            patched(&plugin, 18, &22_u16.to_le_bytes()),
+            format!("built for s390x, this host is {}; build it for this machine", std::env::consts::ARCH),
+        ),
+        (
+            "other major in the symbol",
+            replaced(&plugin, b"libcluster_plugin_v1__", b"libcluster_plugin_v2__"),
+            "plugin_faulty needs ABI 2.x, this host has 1.0; take the plugin's version for this host".to_owned(),
+        ),
+        (
+            "other major in the handshake",
+            with_handshake(&plugin, 20, &7_u32.to_le_bytes()),
+            "plugin_faulty needs ABI 7.x, this host has 1.0; take the plugin's version for this host".to_owned(),
+        ),
+        (
+            "no symbol",
+            replaced(&plugin, b"libcluster_plugin_v1__", b"libother___plugin_v1__"),
+            format!("a valid shared library, but not a cluster-host plugin; {not_ours}"),
+        ),
+        (
+            "other magic number",
+            with_handshake(&plugin, 0, b"X"),
+            "has no valid handshake: it has another magic number; build it with cluster-sdk's export_plugin!"
+                .to_owned(),
+        ),
+        (
+            "interface of the future",
+            with_handshake(&plugin, 28, &9_u32.to_le_bytes()),
+            "has interface 9, which this host does not know; take a newer cluster-host".to_owned(),
+        ),
+        (
+            "panics abort",
+            with_handshake(&plugin, 32, &0_u32.to_le_bytes()),
+            "built with panic=abort: a panic of it would end this host; build it with panic=unwind".to_owned(),
+        ),
+        (
+            "features of the future",
+            with_handshake(&plugin, 36, &4_u32.to_le_bytes()),
+            "needs features of the host that this one lacks (bits 0x4); take a newer cluster-host".to_owned(),
+        ),
+        (
+            "processor of the future",
+            with_handshake(&plugin, 40, &(1_u64 << 63).to_le_bytes()),
+            "compiled for a processor with features unknown to this host, which this one lacks; \
+             build it without target-cpu=native"
+                .to_owned(),
+        ),
+        (
+            "glibc of the future",
+            replaced(&plugin, b"GLIBC_2.2.5\0", b"GLIBC_9.2.5\0"),
+            "needs glibc 9.2, this machine has GLIBC; build it on a system with glibc GLIBC or older".to_owned(),
+        ),
+        (
+            "search path",
+            with_dynamic(&plugin, DT_RUNPATH),
+            "has a library search path of its own (PATH); run patchelf --remove-rpath FILE".to_owned(),
+        ),
+        (
+            "relocations in the code",
+            with_dynamic(&plugin, DT_TEXTREL),
+            "has relocations in its code (TEXTREL); build it as position-independent code".to_owned(),
+        ),
+        (
+            "other target",
+            with_handshake(&plugin, 120, &padded("x86_64-unknown-linux-musl", 64)),
+            "built for x86_64-unknown-linux-musl, this host for TARGET; build it for this machine".to_owned(),
+        ),
+        (
+            "control characters in a text",
+            with_handshake(&plugin, 184, b"\x1b[2J"),
+            "has no valid handshake: its plugin name is not valid; build it with cluster-sdk's export_plugin!"
+                .to_owned(),
+        ),
+        (
+            "a name that is a path",
+            with_handshake(&plugin, 328, b"s:../../x "),
+            "has no valid handshake: the offer \"s:../../x\" has no valid name; \
+             build it with cluster-sdk's export_plugin!"
+                .to_owned(),
+        ),
+    ] {
+        write(&path, &bytes);
+        assert_eq!(machine_words(&refusal(&path)), expected, "{what}");
+    }
+}
+
+/// Replaces what differs between machines: the version of glibc, the text of a search path, the target.
+fn machine_words(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (before, after, word) in [
+        ("this machine has ", ";", "GLIBC"),
+        ("system with glibc ", " or older", "GLIBC"),
+        ("path of its own (", ");", "PATH"),
+        ("this host for ", ";", "TARGET"),
+    ] {
+        if let Some((head, rest)) = line.split_once(before)
+            && let Some((_, tail)) = rest.split_once(after)
+        {
+            line = format!("{head}{before}{word}{after}{tail}");
+        }
+    }
+    line
+}
+
+/// Libraries of something else, executables and object files are told apart from plugins.
+#[test]
+fn other_elf_files() {
+    let directory = directory();
+    let path = directory.path().join("x.so");
+    fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(refusal(&path), "an executable, not a shared library; remove it from the plugin directory");
+
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    for library in ["libc.so.6", "libgcc_s.so.1"] {
+        let line = maps.lines().find(|line| line.ends_with(library)).expect("mapped into every test");
+        fs::copy(&line[line.find('/').unwrap()..], &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(
+            refusal(&path),
+            "a valid shared library, but not a cluster-host plugin; remove it from the plugin directory"
+        );
+    }
+}
+
+/// Whoever else could exchange the file or its content makes it refused.
+#[test]
+fn wrong_places_and_rights() {
+    let plugin = fs::read(real_plugin()).unwrap();
+    let directory = directory();
+    let (good, path) = (directory.path().join("good.so"), directory.path().join("x.so"));
+    write(&good, &plugin);
+
+    std::os::unix::fs::symlink(&good, &path).unwrap();
+    assert_eq!(refusal(&path), "a symbolic link; put the file itself in its place");
+    fs::remove_file(&path).unwrap();
+
+    fs::create_dir(&path).unwrap();
+    assert_eq!(refusal(&path), "a directory, not a regular file; remove it from the plugin directory");
+    fs::remove_dir(&path).unwrap();
+
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    assert_eq!(refusal(&path), "a socket, not a regular file; remove it from the plugin directory");
+    drop(socket);
+    fs::remove_file(&path).unwrap();
+
+    assert_eq!(refusal(&path), "cannot be read: No such file or directory (os error 2)");
+    for (mode, expected) in [
+        (0o664, "group-writable (mode 0664); run chmod g-w FILE"),
+        (0o666, "world-writable (mode 0666); run chmod go-w FILE"),
+        (0o642, "world-writable (mode 0642); run chmod go-w FILE"),
+    ] {
+        write(&path, &plugin);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(refusal(&path), expected);
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(inspect(&path).is_ok());
+
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(1234), None).unwrap();
+        assert_eq!(
+            refusal(&path),
+            "belongs to uid 1234, but this host runs as uid 0; run chown 0 FILE, if you trust it"
+        );
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(1234), None).unwrap();
+        assert_eq!(
+            refusal(&path),
+            "the directory DIR belongs to uid 1234, but this host runs as uid 0; \
+             keep plugins in a directory of your own"
+        );
+        std::os::unix::fs::chown(directory.path(), Some(0), None).unwrap();
+    }
+
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(refusal(&path), "the directory DIR is world-writable (mode 0777); run chmod go-w DIR");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(inspect(&path).is_ok(), "in a sticky directory nobody else can exchange it");
+}
+
+/// A directory above that others can write to is as bad as the plugin directory itself.
+#[test]
+fn the_directories_above_count() {
+    let above = directory();
+    let directory = above.path().join("plugins");
+    fs::create_dir(&directory).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = directory.join("x.so");
+    write(&path, &fs::read(real_plugin()).unwrap());
+    assert!(inspect(&path).is_ok());
+    fs::set_permissions(above.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let above_path = above.path().display();
+    assert_eq!(
+        refusal(&path),
+        format!("the directory {above_path} is world-writable (mode 0777); run chmod go-w {above_path}")
+    );
+}
+
+/// A FIFO and a device are refused without being opened, so nothing waits for a writer.
+#[test]
+fn a_fifo_does_not_hang() {
+    let directory = directory();
+    let path = directory.path().join("x.so");
+    let mode = rustix::fs::Mode::from_raw_mode(0o644);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let (done, waiting) = mpsc::channel();
+    thread::spawn(move || done.send(refusal(&path)).unwrap());
+    let line = waiting.recv_timeout(Duration::from_secs(20)).expect("no hang");
+    assert_eq!(line, "a FIFO, not a regular file; remove it from the plugin directory");
+}
+
+/// A plugin that was cut off anywhere is refused; loading it would end the process.
+#[test]
+fn truncated_at_every_64_kib() {
+    let directory = directory();
+    let path = directory.path().join("x.so");
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&path, &plugin);
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let lengths = (0..plugin.len()).rev().step_by(64 * 1024).chain((0..=4096).rev().step_by(61));
+    for length in lengths {
+        file.set_len(length as u64).unwrap();
+        let line = refusal(&path);
+        assert!(line.starts_with("cut off: ") || length < 64, "{length}: {line}");
+    }
+}
+
+/// Whatever byte of a plugin is wrong, looking at it neither panics nor hangs.
+#[test]
+fn byte_flips() {
+    let directory = directory();
+    let path = directory.path().join("x.so");
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&path, &plugin);
+    let file = fs::OpenOptions::new().write(true).custom_flags(0).open(&path).unwrap();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let edge = plugin.len().min(8 * 1024);
+    let mut refused = 0;
+    for round in 0..10_000 {
+        // The headers are at both ends, and that is where a flip matters most.
+        let at = match round % 4 {
+            0 => random(plugin.len()),
+            1 => plugin.len() - 1 - random(edge),
+            2 => random(1024),
+            _ => random(edge),
+        };
+        let flipped = plugin[at] ^ (1 << random(8));
+        file.write_all_at(&[flipped], at as u64).unwrap();
+        refused += usize::from(inspect(&path).is_err());
+        file.write_all_at(&plugin[at..=at], at as u64).unwrap();
+    }
+    assert!(refused > 100, "flips in the headers are noticed: {refused}");
+    assert!(inspect(&path).is_ok());
+}
+
+/// A directory is read whatever is in it: sorted, `*.so` only, each refusal beside the plugins that work.
+#[test]
+fn a_directory_of_good_and_bad() {
+    let directory = directory();
+    write(&directory.path().join("b.so"), &fs::read(real_plugin()).unwrap());
+    write(&directory.path().join("a.so"), b"text");
+    write(&directory.path().join("README.md"), b"text");
+    let registry = Registry::scan(directory.path());
+    let files: Vec<_> = registry
+        .files()
+        .iter()
+        .map(|file| (file.path.file_name().unwrap().to_str().unwrap(), file.result.is_ok()))
+        .collect();
+    assert_eq!(files, [("a.so", false), ("b.so", true)]);
+    assert!(registry.problem().is_none());
+    let offer = &registry.offers()[0].0.name;
+    let found = registry.find(registry.offers()[0].0.kind, offer).unwrap();
+    assert_eq!(found.path().unwrap(), directory.path().join("b.so"));
+}
+
+/// Two files that offer one name are both named, and only when the name is used.
+#[test]
+fn duplicate_offers() {
+    let directory = directory();
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&directory.path().join("a.so"), &with_handshake(&plugin, 328, &padded("s:one s:two", 512)));
+    write(&directory.path().join("b.so"), &with_handshake(&plugin, 328, &padded("s:two c:one", 512)));
+    let registry = Registry::scan(directory.path());
+    let root = directory.path().display();
+    assert_eq!(
+        registry.find(OfferKind::Strategy, "two").unwrap_err().to_string(),
+        format!(r#"the strategy "two" is offered by {root}/a.so and {root}/b.so: keep one of them"#)
+    );
+    assert!(registry.find(OfferKind::Strategy, "one").is_ok());
+    assert!(registry.find(OfferKind::Connector, "one").is_ok());
+}
+
+/// An unknown name gets the nearest one, all there are, and which files were refused and why.
+#[test]
+fn unknown_names() {
+    let directory = directory();
+    let root = directory.path().display().to_string();
+    let error = |name| {
+        let registry = Registry::scan(directory.path());
+        registry.find(OfferKind::Strategy, name).unwrap_err().to_string().replace(&root, "DIR")
+    };
+    assert_eq!(
+        error("gossip"),
+        r#"no plugin offers a strategy "gossip"; there is no strategy at all (plugin directory DIR)"#
+    );
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&directory.path().join("a.so"), &with_handshake(&plugin, 328, &padded("s:gossip s:epmd c:erlang", 512)));
+    write(&directory.path().join("b.so"), b"text");
+    assert_eq!(
+        error("gosip"),
+        r#"no plugin offers a strategy "gosip"; did you mean "gossip"?; there is epmd, gossip (plugin directory DIR); refused: DIR/b.so: not a shared library: it starts with "text"; remove it from the plugin directory"#
+    );
+    assert_eq!(
+        error("erlang"),
+        r#"no plugin offers a strategy "erlang"; "erlang" is a connector; there is epmd, gossip (plugin directory DIR); refused: DIR/b.so: not a shared library: it starts with "text"; remove it from the plugin directory"#
+    );
+    let missing = Registry::scan(&directory.path().join("missing"));
+    assert_eq!(
+        missing.find(OfferKind::Strategy, "gossip").unwrap_err().to_string().replace(&root, "DIR"),
+        r#"no plugin offers a strategy "gossip"; the plugin directory DIR/missing cannot be read: No such file or directory (os error 2); there is no strategy at all (plugin directory DIR/missing)"#
+    );
+}

@@ -1,0 +1,380 @@
+//! The host's end: a plugin's table as a safe value, and the trait through which its instances speak.
+
+#![allow(unsafe_code, reason = "the host's side of the boundary")]
+
+mod logging;
+mod receive;
+mod running;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use cluster_core::{Health, NodeName, Report};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use self::receive::Receiver;
+pub use self::{
+    logging::LogRecord,
+    running::{NotRunning, Running},
+};
+use super::{
+    entry::PluginEntry,
+    handshake::INTERFACE_ABI_STABLE,
+    layout,
+    table::{Bytes, Code, Instance, PluginTable_Ref, Sink, StartArgs},
+};
+use crate::{config::ConfigError, instance::Launch, local::LocalNode};
+pub use crate::{
+    connector::{Links, Operation},
+    context::{Refused, StopReason},
+    offer::OfferKind,
+};
+
+/// A plugin whose tables were checked: nothing of its author has run yet.
+#[derive(Clone, Copy)]
+pub struct LoadedPlugin {
+    table: PluginTable_Ref,
+}
+
+/// Why an entry is not taken. Nothing of the author has run. Whoever put the plugin there can mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The tables are written down in a way that this host does not know.
+    #[error("interface {0} is not known to this host: it loads interface {INTERFACE_ABI_STABLE} (Rust)")]
+    Interface(u32),
+    /// The library that describes the tables is another.
+    #[error("plugin was built with an abi_stable that this host cannot read: {0}")]
+    AbiStable(String),
+    /// There is no description to check.
+    #[error("plugin does not describe its tables")]
+    NoLayout,
+    /// The tables differ.
+    #[error("{0}")]
+    Layout(String),
+    /// The tables could not be had.
+    #[error("plugin does not give its tables: {0}")]
+    NoTable(String),
+}
+
+/// Why a call to a plugin failed. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginError {
+    /// The config is not valid: whoever wrote it can mend it.
+    #[error("config is not valid: {}", list(.0))]
+    Config(Vec<ConfigError>),
+    /// The plugin has nothing of that name.
+    #[error("{0}")]
+    Unknown(String),
+    /// The code of the plugin's author panicked: its author can mend it.
+    #[error("{0}")]
+    Panicked(String),
+    /// The system did not give what is needed; it may do so later.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The two sides do not understand each other.
+    #[error("bug: plugin answered {code}: {text}")]
+    Protocol {
+        /// The code.
+        code: u32,
+        /// What it said.
+        text: String,
+    },
+}
+
+/// A strategy or connector, as its plugin describes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// What it is.
+    pub kind: OfferKind,
+    /// The name that a config selects it by.
+    pub name: String,
+    /// What it is for, where its author says.
+    #[serde(default)]
+    pub description: String,
+    /// The JSON schema of its config.
+    #[serde(default)]
+    pub schema: Value,
+    /// Of a connector: what becomes of its links when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Links>,
+    /// Of a connector: whether a change of a node's addresses dials anew.
+    #[serde(default)]
+    pub by_address: bool,
+}
+
+/// What to start, and where.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Strategy or connector.
+    pub kind: OfferKind,
+    /// Its name.
+    pub name: String,
+    /// Its config.
+    pub config: Value,
+    /// The topology, after which its thread is named.
+    pub topology: String,
+    /// The local node.
+    pub local: LocalNode,
+    /// What is less important than this is not forwarded.
+    pub log_level: tracing::level_filters::LevelFilter,
+}
+
+/// How a topology does, as its strategy or connector sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceStatus {
+    /// Its health.
+    pub health: Health,
+    /// Why, where it is not well.
+    pub reason: Option<String>,
+    /// Its counters.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperationOutcome {
+    /// It is as was wanted.
+    Done,
+    /// Tried in vain.
+    Unreachable(String),
+    /// The local node takes part in no network.
+    NotPartOfNetwork(String),
+    /// The connector does not do this.
+    Unsupported,
+}
+
+/// A link that came up or went down by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkChange {
+    /// Grows when all that was said of links before is void.
+    pub generation: u64,
+    /// Whose link.
+    pub node: NodeName,
+    /// Whether it is there now.
+    pub up: bool,
+    /// Why it went, where that is known.
+    pub reason: Option<String>,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// How.
+    pub kind: ExitKind,
+    /// The error, the panic with its place, or what kept a stop from being clean.
+    pub reason: Option<String>,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExitKind {
+    /// Its work is done.
+    Finished,
+    /// It returned an error.
+    Failed,
+    /// It panicked.
+    Panicked,
+    /// It was asked to.
+    Stopped,
+}
+
+/// What an instance says. Called on threads of the instance: return soon, block on nothing that waits for the instance.
+/// What comes after [`HostInterface::exited`], operations that nobody asked for or that were answered, and links of
+/// generations gone by have been dropped before. A panic is caught and logged.
+pub trait HostInterface: Send + Sync {
+    /// Gives the number back.
+    fn ping(&self, value: u64) -> u64 {
+        value
+    }
+    /// A line of log. See [`LogRecord::emit`]: events made here in the usual way are lost where the plugin is linked
+    /// statically.
+    fn log(&self, record: &LogRecord<'_>);
+    /// A report.
+    ///
+    /// # Errors
+    /// [`Refused`] when it is not taken.
+    fn report(&self, report: Report) -> Result<(), Refused>;
+    /// How the topology does; only changes are told.
+    fn status(&self, status: InstanceStatus);
+    /// An operation has ended.
+    fn completed(&self, op: u64, outcome: OperationOutcome) {
+        drop((op, outcome));
+    }
+    /// A link came up or went down by itself.
+    fn link(&self, change: LinkChange) {
+        drop(change);
+    }
+    /// All links that there are.
+    fn links(&self, generation: u64, nodes: Vec<NodeName>) {
+        drop((generation, nodes));
+    }
+    /// Whether the connector can make links at all; the reason why not.
+    fn availability(&self, unavailable: Option<&str>) {
+        let _: Option<&str> = unavailable;
+    }
+    /// The instance has ended.
+    fn exited(&self, exit: Exit);
+}
+
+// === impl LoadedPlugin ===
+
+impl LoadedPlugin {
+    /// Checks the tables of a plugin: of one that was loaded
+    /// ([`entry_from_symbol`](super::entry_from_symbol)) or is linked (its `plugin()`).
+    ///
+    /// # Errors
+    /// [`LoadError`] when the two sides do not fit.
+    pub fn from_entry(entry: &'static PluginEntry) -> Result<Self, LoadError> {
+        let handshake = entry.handshake();
+        if handshake.interface != INTERFACE_ABI_STABLE {
+            return Err(LoadError::Interface(handshake.interface));
+        }
+        let library = entry.library().map_err(LoadError::AbiStable)?;
+        let theirs = library.layout().ok_or(LoadError::NoLayout)?;
+        layout::check(theirs, handshake.abi_minor).map_err(LoadError::Layout)?;
+        // SAFETY: the layout was checked just now, in the direction of the versions.
+        let table = unsafe { library.unchecked_layout::<PluginTable_Ref>() };
+        Ok(Self {
+            table: table.map_err(|err| LoadError::NoTable(err.to_string()))?,
+        })
+    }
+
+    /// A table of this very build, which needs no check.
+    pub(crate) fn of_this_build<P: super::entry::Plugin>() -> Self {
+        Self {
+            table: super::entry::Table::<P>::REF,
+        }
+    }
+
+    /// Gives the number back.
+    #[must_use]
+    pub fn ping(&self, value: u64) -> u64 {
+        // SAFETY: the table was checked.
+        unsafe { self.table.ping()(value) }
+    }
+
+    /// What the plugin offers.
+    ///
+    /// # Errors
+    /// [`PluginError`] when its author's code panics.
+    pub fn describe(&self) -> Result<Vec<Offer>, PluginError> {
+        let mut answer = Vec::new();
+        // SAFETY: the table was checked; the sink's buffer outlives the call.
+        let code = unsafe { self.table.describe()(Sink::new(&mut answer)) };
+        parse_answer(code, &answer)
+    }
+
+    /// What is wrong with a config, all at once; nothing, if the list is empty.
+    ///
+    /// # Errors
+    /// [`PluginError`] when the plugin has no such offer, or panics.
+    pub fn validate(
+        &self,
+        kind: OfferKind,
+        name: &str,
+        config: &Value,
+        local: &LocalNode,
+    ) -> Result<Vec<ConfigError>, PluginError> {
+        let (config, local) = (to_json(config), to_json(local));
+        let (name, config, local) = (
+            Bytes::new(name.as_bytes()),
+            Bytes::new(&config),
+            Bytes::new(&local),
+        );
+        let mut answer = Vec::new();
+        // SAFETY: the table was checked; the bytes and the sink's buffer outlive the call.
+        let code = unsafe { self.table.validate()(kind.code(), name, config, local, Sink::new(&mut answer)) };
+        parse_answer(code, &answer)
+    }
+
+    /// Starts an instance; what it says goes to `interface`.
+    ///
+    /// # Errors
+    /// [`PluginError`] when the config is wrong, or the plugin has no such offer.
+    pub fn start(&self, start: &Start, interface: Arc<dyn HostInterface>) -> Result<Running, PluginError> {
+        let context = Launch {
+            topology: start.topology.clone(),
+            local: start.local.clone(),
+            log_level: start.log_level.to_string(),
+        };
+        let (config, context) = (to_json(&start.config), to_json(&context));
+        let receiver = Arc::new(Receiver::new(interface));
+        let args = StartArgs {
+            kind: start.kind.code(),
+            name: Bytes::new(start.name.as_bytes()),
+            config: Bytes::new(&config),
+            context: Bytes::new(&context),
+            host: receive::TABLE,
+            host_ctx: Receiver::lend(&receiver),
+        };
+        let mut instance = Instance(std::ptr::null());
+        let mut answer = Vec::new();
+        // SAFETY: the table was checked; all that is lent outlives the call, and the receiver is kept by `Running` until
+        // `destroy` has said OK.
+        let code = unsafe { self.table.start()(&raw const args, &raw mut instance, Sink::new(&mut answer)) };
+        if code == Code::OK && !instance.0.is_null() {
+            return Ok(Running::new(self.table, instance, receiver));
+        }
+        if code == Code::INVALID {
+            return Err(PluginError::Config(parse_answer(Code::OK, &answer)?));
+        }
+        Err(failure(code, &answer))
+    }
+}
+
+impl fmt::Debug for LoadedPlugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoadedPlugin")
+    }
+}
+
+fn parse_answer<T: serde::de::DeserializeOwned>(code: Code, answer: &[u8]) -> Result<T, PluginError> {
+    if code != Code::OK {
+        return Err(failure(code, answer));
+    }
+    serde_json::from_slice(answer).map_err(|err| PluginError::Protocol {
+        code: code.0,
+        text: format!("not the JSON that was expected: {err}"),
+    })
+}
+
+fn failure(code: Code, answer: &[u8]) -> PluginError {
+    let text = String::from_utf8_lossy(answer).into_owned();
+    match code {
+        Code::UNKNOWN => PluginError::Unknown(text),
+        Code::PANICKED => PluginError::Panicked(text),
+        Code::EXHAUSTED => PluginError::Exhausted(text),
+        _ => PluginError::Protocol { code: code.0, text },
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+fn list(errors: &[ConfigError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+// === impl Exit ===
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.kind {
+            ExitKind::Finished => "finished",
+            ExitKind::Failed => "failed",
+            ExitKind::Panicked => "panicked",
+            ExitKind::Stopped => "stopped",
+        };
+        match &self.reason {
+            Some(reason) => write!(f, "{word}: {reason}"),
+            None => f.write_str(word),
+        }
+    }
+}

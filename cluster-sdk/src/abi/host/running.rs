@@ -1,0 +1,132 @@
+//! A running instance, as the host holds it.
+
+use std::{fmt, sync::Arc, thread, time::Duration};
+
+use super::{Operation, StopReason, receive::Receiver, to_json};
+use crate::{
+    abi::table::{Bytes, Code, Instance, PluginTable_Ref, StopCode},
+    local::LocalNode,
+};
+
+/// How often a drop looks again whether the thread of an instance that has said `exited` is gone.
+const DROP_LOOKS: u32 = 1_000;
+
+/// A running strategy or connector. Dropping it while its thread lives leaks what the thread may still use; stop it
+/// first, wait for [`exited`](super::HostInterface::exited), then drop it or call [`Running::try_destroy`].
+pub struct Running {
+    table: PluginTable_Ref,
+    instance: Instance,
+    receiver: Arc<Receiver>,
+    destroyed: bool,
+}
+
+/// The instance has ended, or does not do such work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("instance does not take operations: it has ended, or is no connector")]
+pub struct NotRunning;
+
+// SAFETY: the functions of a plugin's table may be called from any thread, and the instance is an opaque handle for
+// them.
+unsafe impl Send for Running {}
+// SAFETY: as above, also at the same time; only `destroy` must be the last, which takes the value.
+unsafe impl Sync for Running {}
+
+impl Running {
+    pub(super) const fn new(table: PluginTable_Ref, instance: Instance, receiver: Arc<Receiver>) -> Self {
+        Self {
+            table,
+            instance,
+            receiver,
+            destroyed: false,
+        }
+    }
+
+    /// The local node has changed.
+    pub fn update(&self, local: &LocalNode) {
+        let local = to_json(local);
+        // SAFETY: the instance lives until `destroy`; the bytes outlive the call.
+        unsafe { self.table.update()(self.instance, Bytes::new(&local)) }
+    }
+
+    /// Asks the instance to end within a time; `exited` follows. The first stop counts.
+    pub fn stop(&self, reason: StopReason, within: Duration) {
+        let reason = match reason {
+            StopReason::Leave => StopCode::LEAVE,
+            StopReason::Restart => StopCode::RESTART,
+        };
+        // SAFETY: the instance lives until `destroy`.
+        unsafe { self.table.stop()(self.instance, reason, millis(within)) }
+    }
+
+    /// Work for a connector: `completed` follows within the time, unless cancelled. Numbers are the host's; one that is
+    /// under way must not be used again.
+    ///
+    /// # Errors
+    /// [`NotRunning`]; no `completed` follows.
+    pub fn submit(&self, op: u64, operation: &Operation, within: Duration) -> Result<(), NotRunning> {
+        let (kind, record) = operation.encode();
+        self.receiver.expect(op);
+        // SAFETY: the instance lives until `destroy`; the bytes outlive the call.
+        let code =
+            unsafe { self.table.submit()(self.instance, op, kind, Bytes::new(&record), millis(within)) };
+        if code != Code::OK {
+            self.receiver.forget(op);
+            return Err(NotRunning);
+        }
+        Ok(())
+    }
+
+    /// The operation is not wanted any more: no `completed` follows.
+    pub fn cancel(&self, op: u64) {
+        if self.receiver.forget(op) {
+            // SAFETY: the instance lives until `destroy`.
+            unsafe { self.table.cancel()(self.instance, op) }
+        }
+    }
+
+    /// Frees the instance.
+    ///
+    /// # Errors
+    /// The instance itself, if its thread still runs: because it has only just said `exited`, or because it is stuck
+    /// in its author's code.
+    pub fn try_destroy(mut self) -> Result<(), Self> {
+        if self.destroy() { Ok(()) } else { Err(self) }
+    }
+
+    /// Whether the instance is free now.
+    fn destroy(&mut self) -> bool {
+        if !self.destroyed {
+            // SAFETY: the instance was not destroyed yet, and after OK it is not used again.
+            self.destroyed = unsafe { self.table.destroy()(self.instance) } == Code::OK;
+        }
+        self.destroyed
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Between `exited` and the end of the thread are microseconds.
+        let looks = if self.receiver.has_exited() { DROP_LOOKS } else { 1 };
+        for _ in 0..looks {
+            if self.destroy() {
+                return;
+            }
+            thread::yield_now();
+        }
+        // The thread may call the host at any time, so the receiver stays for ever.
+        Receiver::leak(&self.receiver);
+        tracing::debug!("instance was dropped while its thread runs: its memory is not freed");
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("exited", &self.receiver.has_exited())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,96 @@
+//! The trait of strategies that pull: look-ups that are repeated.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::Result;
+use cluster_core::{Backoff, View};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use tokio::time::sleep;
+
+use crate::{config::ConfigError, context::Context, local::LocalNode};
+
+/// A strategy that looks up who is there. The SDK asks again and again: [`Discover::interval`] apart, give or take a
+/// tenth, and with growing waits while it fails. A failure leaves in place what was found before.
+///
+/// ```
+/// use cluster_sdk::{Context, Discover, Node, Result, View, anyhow::Context as _, schemars, serde};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "cluster_sdk::serde", deny_unknown_fields)]
+/// #[schemars(crate = "cluster_sdk::schemars")]
+/// struct Config {
+///     /// File with the name of one node in each line
+///     path: std::path::PathBuf,
+/// }
+///
+/// struct File;
+///
+/// impl Discover for File {
+///     const NAME: &'static str = "file";
+///     type Config = Config;
+///
+///     async fn discover(config: &Config, _ctx: &Context) -> Result<View> {
+///         let text = std::fs::read_to_string(&config.path).with_context(|| format!("reading {:?}", config.path))?;
+///         Ok(View::complete(text.lines().map(Node::try_new).collect::<Result<Vec<_>, _>>()?))
+///     }
+/// }
+/// cluster_sdk::plugin!(discover: [File]);
+/// ```
+pub trait Discover: Sized + 'static {
+    /// The name that a config selects it by: lower case letters, digits, `-` and `_`.
+    const NAME: &'static str;
+    /// Its options. The doc comments of the type and its fields are shown to users.
+    type Config: DeserializeOwned + JsonSchema;
+    /// How far apart look-ups are.
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    /// How far apart look-ups are, where the config says.
+    #[must_use]
+    fn interval(config: &Self::Config) -> Duration {
+        let _: &Self::Config = config;
+        Self::INTERVAL
+    }
+
+    /// What is wrong with a config beyond its types.
+    #[must_use]
+    fn validate(config: &Self::Config, local: &LocalNode) -> Vec<ConfigError> {
+        let _: (&Self::Config, &LocalNode) = (config, local);
+        Vec::new()
+    }
+
+    /// Looks up once.
+    ///
+    /// # Errors
+    /// Whatever kept it from knowing who is there. Never an empty view in its place.
+    fn discover(config: &Self::Config, ctx: &Context) -> impl Future<Output = Result<View>>;
+}
+
+/// Asks for ever.
+pub(crate) async fn poll<D: Discover>(config: D::Config, ctx: Context) -> Result<()> {
+    let interval = D::interval(&config);
+    let default = Backoff::default();
+    let backoff = Backoff {
+        first: default.first.min(interval),
+        cap: default.cap.max(interval),
+    };
+    let mut failures: u32 = 0;
+    loop {
+        let wait = match D::discover(&config, &ctx).await {
+            Ok(view) => {
+                failures = 0;
+                match ctx.report(view) {
+                    Ok(()) => ctx.healthy(),
+                    Err(refused) => ctx.degraded(&refused.to_string()),
+                }
+                interval.mul_f64(0.9 + 0.2 * fastrand::f64())
+            }
+            Err(err) => {
+                failures = failures.saturating_add(1);
+                ctx.degraded(&format!("{err:#}"));
+                backoff.wait(failures, fastrand::f64())
+            }
+        };
+        sleep(wait).await;
+    }
+}

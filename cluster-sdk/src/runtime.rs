@@ -1,0 +1,149 @@
+//! The thread of an instance: its runtime, its end, and the only place of the crate that reads a clock.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    task::Context as Waking,
+    time::Duration,
+};
+
+use anyhow::Result;
+use serde_json::Value;
+use tokio::{
+    runtime::Builder,
+    sync::mpsc,
+    task::{LocalSet, spawn_local},
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{
+    abi::{
+        guard::{Panicked, guarded},
+        table::ExitCode,
+    },
+    context::{Context, Shared, Stop},
+    instance::Command,
+    log,
+    offer::OfferDef,
+};
+
+/// Counters are sent when they change, but not more often than this.
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
+/// Stands for "never" where a deadline is too far away to be calculated.
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+/// What the work of an instance came to.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// By itself.
+    Returned(Result<()>),
+    /// It was asked to; with what went wrong on the way, if anything.
+    Stopped(Option<String>),
+}
+
+/// The body of an instance's thread. Whatever happens in it, `exited` is told, once and last.
+pub(crate) fn run(
+    offer: &'static OfferDef,
+    config: Value,
+    shared: &Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    log_level: &str,
+) {
+    let forwarding = log::forward(Arc::clone(shared), log_level);
+    let ended = guarded(|| work(offer, config, shared, commands)).and_then(|ended| ended);
+    let (kind, reason) = match ended {
+        Ok(Ended::Returned(Ok(()))) => (ExitCode::FINISHED, String::new()),
+        Ok(Ended::Returned(Err(err))) => (ExitCode::FAILED, format!("{err:#}")),
+        Ok(Ended::Stopped(trouble)) => (ExitCode::STOPPED, trouble.unwrap_or_default()),
+        Err(Panicked(message)) => (ExitCode::PANICKED, message),
+    };
+    shared.send_counters();
+    shared.link.exited(kind, &reason);
+    drop(forwarding);
+    shared.link.close();
+}
+
+fn work(
+    offer: &'static OfferDef,
+    config: Value,
+    shared: &Arc<Shared>,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<Ended, Panicked> {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(err) => {
+            return Ok(Ended::Returned(Err(
+                anyhow::Error::new(err).context("runtime could not be built")
+            )));
+        }
+    };
+    let tasks = LocalSet::new();
+    let context = Context::new(Arc::clone(shared));
+    let ended = guarded(|| {
+        runtime.block_on(tasks.run_until(async {
+            spawn_local(send_counters(Arc::clone(shared)));
+            (offer.run)(config, context, commands).await
+        }))
+    });
+    // What an author's destructors do on the way out must not hide how it ended.
+    let dropped = guarded(|| drop(tasks));
+    // Does not wait for blocking calls such as a look-up of a name: they may hang.
+    runtime.shutdown_background();
+    ended.and_then(|ended| dropped.map(|()| ended))
+}
+
+async fn send_counters(shared: Arc<Shared>) {
+    loop {
+        shared.counted.notified().await;
+        shared.send_counters();
+        sleep(COUNTERS_INTERVAL).await;
+    }
+}
+
+/// Runs until the end or the stop, whichever comes first. Who has asked for the stop is given until its deadline.
+pub(crate) async fn until_stopped(shared: &Shared, work: impl Future<Output = Result<()>>) -> Ended {
+    let mut work = pin!(work);
+    let stop = tokio::select! {
+        biased;
+        result = &mut work => return Ended::Returned(result),
+        stop = stop_asked(shared) => stop,
+    };
+    if !shared.awaits_stop.load(Ordering::SeqCst) {
+        return Ended::Stopped(None);
+    }
+    tokio::select! {
+        biased;
+        result = &mut work => Ended::Stopped(result.err().map(|err| format!("{err:#}"))),
+        () = sleep_until(stop.deadline) => Ended::Stopped(Some("not done at the deadline".to_owned())),
+    }
+}
+
+pub(crate) async fn stop_asked(shared: &Shared) -> Stop {
+    let mut stop = shared.stop.subscribe();
+    match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
+        Ok(Some(stop)) => stop,
+        Ok(None) | Err(_) => std::future::pending().await,
+    }
+}
+
+/// Polls a future so that its panic is its result.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|waking: &mut Waking<'_>| {
+        let poll = guarded(|| Pin::as_mut(&mut future).poll(waking));
+        match poll {
+            Ok(poll) => poll.map(Ok),
+            Err(panicked) => std::task::Poll::Ready(Err(panicked)),
+        }
+    })
+    .await
+}
+
+/// A moment so far from now.
+#[must_use]
+pub(crate) fn deadline(within: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(within)
+        .unwrap_or_else(|| now.checked_add(FAR).unwrap_or(now))
+}
