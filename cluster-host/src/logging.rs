@@ -17,7 +17,7 @@ use tracing_subscriber::{
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -28,14 +28,14 @@ pub enum LogFormat {
 /// Which log lines are written: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), or levels by module as in
 /// `info,cluster_host::api=debug`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LogLevel(Targets);
+pub(crate) struct LogLevel(Targets);
 
 /// The text is no [`LogLevel`]. Nothing changed; whoever wrote it can mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no log level: write off, error, warn, info, debug, trace, or MODULE=LEVEL, several with commas"
 )]
-pub struct LogLevelError(String);
+pub(crate) struct LogLevelError(String);
 
 impl FromStr for LogLevel {
     type Err = LogLevelError;
@@ -62,7 +62,7 @@ impl fmt::Display for LogLevel {
 ///
 /// # Errors
 /// When something else in this process logs already.
-pub fn init(format: LogFormat, level: LogLevel) -> Result<(), TryInitError> {
+pub(crate) fn init(format: LogFormat, level: LogLevel) -> Result<(), TryInitError> {
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = layer().with_writer(io::stderr);

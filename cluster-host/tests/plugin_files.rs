@@ -1,15 +1,27 @@
 //! Files in a plugin directory: which are told apart as plugins, and why the others are not, without running any.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "the helpers of tests are tests too, but clippy does not know it"
+)]
 
 use std::{
     fs,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::Duration,
 };
 
-use cluster_host::plugin::{Registry, inspect};
+use clap::Parser as _;
+use cluster_host::{
+    cli::{plugins::PluginsArgs, strategies::StrategiesArgs},
+    plugin::{Isolation, LoadError, Registry, Source, inspect, load},
+};
 use cluster_sdk::OfferKind;
 
 /// A real plugin, which Cargo leaves beside the test as it is a dev-dependency.
@@ -363,12 +375,23 @@ fn truncated_at_every_64_kib() {
 /// Whatever byte of a plugin is wrong, looking at it neither panics nor hangs.
 #[test]
 fn byte_flips() {
-    let directory = directory();
-    let path = directory.path().join("x.so");
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 10_000 / THREADS;
     let plugin = fs::read(real_plugin()).unwrap();
-    write(&path, &plugin);
-    let file = fs::OpenOptions::new().write(true).custom_flags(0).open(&path).unwrap();
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let directory = directory();
+    thread::scope(|scope| {
+        for seed in 1..=THREADS {
+            let path = directory.path().join(format!("{seed}.so"));
+            let plugin = &plugin;
+            scope.spawn(move || flip_bytes(&path, plugin, seed, ROUNDS));
+        }
+    });
+}
+
+fn flip_bytes(path: &Path, plugin: &[u8], seed: u64, rounds: u64) {
+    write(path, plugin);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut random = move |below: usize| {
         state ^= state << 13;
         state ^= state >> 7;
@@ -377,7 +400,7 @@ fn byte_flips() {
     };
     let edge = plugin.len().min(8 * 1024);
     let mut refused = 0;
-    for round in 0..10_000 {
+    for round in 0..rounds {
         // The headers are at both ends, and that is where a flip matters most.
         let at = match round % 4 {
             0 => random(plugin.len()),
@@ -387,11 +410,11 @@ fn byte_flips() {
         };
         let flipped = plugin[at] ^ (1 << random(8));
         file.write_all_at(&[flipped], at as u64).unwrap();
-        refused += usize::from(inspect(&path).is_err());
+        refused += u64::from(inspect(path).is_err());
         file.write_all_at(&plugin[at..=at], at as u64).unwrap();
     }
-    assert!(refused > 100, "flips in the headers are noticed: {refused}");
-    assert!(inspect(&path).is_ok());
+    assert!(refused > rounds / 100, "seed {seed}: flips in the headers are noticed: {refused}");
+    assert!(inspect(path).is_ok());
 }
 
 /// A directory is read whatever is in it: sorted, `*.so` only, each refusal beside the plugins that work.
@@ -460,4 +483,143 @@ fn unknown_names() {
         missing.find(OfferKind::Strategy, "gossip").unwrap_err().to_string().replace(&root, "DIR"),
         r#"no plugin offers a strategy "gossip"; the plugin directory DIR/missing cannot be read: No such file or directory (os error 2); there is no strategy at all (plugin directory DIR/missing)"#
     );
+}
+
+/// How often a file is mapped into this process.
+fn mappings(path: &Path) -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
+}
+
+/// Each file is loaded as itself and once, although the dynamic loader knows libraries by the names they were opened
+/// by; what is wrong by the time of loading is refused then.
+#[test]
+fn loading() {
+    let directory = directory();
+    let plugin = fs::read(real_plugin()).unwrap();
+    let (a, b) = (directory.path().join("a.so"), directory.path().join("b.so"));
+    write(&a, &with_handshake(&plugin, 328, &padded("s:one", 512)));
+    write(&b, &with_handshake(&plugin, 328, &padded("s:two", 512)));
+    let registry = Registry::scan(directory.path());
+    assert_eq!((mappings(&a), mappings(&b)), (0, 0), "looking loads nothing");
+    for name in ["one", "two"] {
+        let source = registry.find(OfferKind::Strategy, name).unwrap();
+        let loaded = load(source, Isolation::InProcess).unwrap();
+        assert_eq!(loaded.ping(7), 7);
+        assert!(!loaded.describe().unwrap().is_empty());
+    }
+    let once = (mappings(&a), mappings(&b));
+    assert!(once.0 > 0 && once.1 > 0);
+    let one = registry.find(OfferKind::Strategy, "one").unwrap();
+    load(one, Isolation::InProcess).unwrap();
+    assert_eq!((mappings(&a), mappings(&b)), once);
+
+    let error = load(one, Isolation::Process).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "{}: isolation = \"process\" does not exist yet; take isolation = \"in-process\"",
+            a.display()
+        )
+    );
+
+    // Put in its place as an upgrade does it: the old file lives on in the loaded library.
+    let new = directory.path().join("new");
+    write(&new, &plugin);
+    fs::rename(&new, &a).unwrap();
+    assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Changed(path)) if path == a));
+    fs::remove_file(&a).unwrap();
+    assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Refused(_))));
+}
+
+/// The connectors that are linked in are found and loaded like those of files, and a file cannot take their names.
+#[test]
+fn builtin_connectors() {
+    let directory = directory();
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&directory.path().join("a.so"), &with_handshake(&plugin, 328, &padded("c:tcp", 512)));
+    let registry = Registry::scan(directory.path()).with_builtin(cluster_host::connectors::plugin()).unwrap();
+    let exec = registry.find(OfferKind::Connector, "exec").unwrap();
+    assert!(matches!(exec, Source::Builtin(_)));
+    let offers = load(exec, Isolation::InProcess).unwrap().describe().unwrap();
+    assert_eq!(offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), ["tcp", "exec"]);
+    assert_eq!(
+        registry.find(OfferKind::Connector, "tcp").unwrap_err().to_string(),
+        format!(
+            r#"the connector "tcp" is offered by cluster-host itself and {}/a.so: keep one of them"#,
+            directory.path().display()
+        )
+    );
+}
+
+#[derive(clap::Parser)]
+struct Plugins {
+    #[command(flatten)]
+    args: PluginsArgs,
+}
+
+#[derive(clap::Parser)]
+struct Strategies {
+    #[command(flatten)]
+    args: StrategiesArgs,
+}
+
+fn plugins(arguments: &[&str]) -> String {
+    let mut out = Vec::new();
+    let arguments = Plugins::parse_from([&["plugins"], arguments].concat());
+    cluster_host::cli::plugins::plugins(&arguments.args, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn strategies(arguments: &[&str]) -> String {
+    let mut out = Vec::new();
+    let arguments = Strategies::parse_from([&["strategies"], arguments].concat());
+    cluster_host::cli::strategies::strategies(&arguments.args, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// `plugins` shows every file with what it offers or why it is refused, for people and as JSON, and loads none.
+#[test]
+fn plugins_command() {
+    let directory = directory();
+    let good = directory.path().join("good.so");
+    let plugin = fs::read(real_plugin()).unwrap();
+    write(&good, &with_handshake(&plugin, 328, &padded("s:one s:two c:three", 512)));
+    write(&directory.path().join("bad.so"), b"text");
+    let root = directory.path().to_str().unwrap();
+    assert_eq!(
+        plugins(&["--plugins", root]).replace(root, "DIR"),
+        concat!(
+            "(built in): cluster-host 0.1.0: connectors tcp, exec\n",
+            "DIR/bad.so: refused: not a shared library: it starts with \"text\"; ",
+            "remove it from the plugin directory\n",
+            "DIR/good.so: plugin-faulty 0.1.0: strategies one, two; connector three\n",
+        )
+    );
+    let json: serde_json::Value = serde_json::from_str(&plugins(&["--json", "--plugins", root])).unwrap();
+    let [builtin, bad, good_json] = json["plugins"].as_array().unwrap().as_slice() else { panic!("three rows") };
+    assert_eq!((&builtin["file"], &builtin["connectors"][0]), (&serde_json::Value::Null, &"tcp".into()));
+    assert_eq!(bad["refused"]["remedy"], "remove it from the plugin directory");
+    assert_eq!(good_json["strategies"], serde_json::json!(["one", "two"]));
+    assert_eq!(good_json["refused"], serde_json::Value::Null);
+    assert_eq!(mappings(&good), 0);
+}
+
+/// `strategies` lists what a configuration can name; `describe` shows the options of one.
+#[test]
+fn strategies_command() {
+    let directory = directory();
+    write(&directory.path().join("x.so"), &fs::read(real_plugin()).unwrap());
+    let root = directory.path().to_str().unwrap();
+    let list = strategies(&["--plugins", root]);
+    assert!(list.contains("connector  tcp               cluster-host 0.1.0  (built in)\n"), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("strategy ") && line.ends_with("/x.so")), "{list}");
+    let tcp = strategies(&["--plugins", root, "describe", "tcp"]);
+    assert!(tcp.starts_with("connector tcp, of cluster-host 0.1.0 (cluster-host itself)\n"), "{tcp}");
+    for line in ["dead_after ", "port "] {
+        assert!(tcp.lines().any(|row| row.starts_with(line)), "{tcp}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&strategies(&["--plugins", root, "describe", "tcp", "--json"])).unwrap();
+    assert_eq!(json[0]["links"], "own");
 }

@@ -186,11 +186,7 @@ impl Operation {
 
 impl ConnectorContext {
     fn new(context: Context) -> Self {
-        Self {
-            context,
-            generation: 0,
-            newest: Arc::default(),
-        }
+        Self { context, generation: 0, newest: Arc::default() }
     }
 
     /// A name for who uses the connector: that of its topology, or of the first that shares it.
@@ -217,10 +213,7 @@ impl ConnectorContext {
 
     /// A link is lost.
     pub fn link_down(&self, node: &NodeName, reason: &str) {
-        self.context
-            .shared()
-            .link
-            .link(self.generation, node, false, reason);
+        self.context.shared().link.link(self.generation, node, false, reason);
     }
 
     /// All links that there are: what is not named is down.
@@ -234,11 +227,7 @@ impl ConnectorContext {
     #[must_use = "only the context that this returns speaks of the new links"]
     pub fn new_generation(&self) -> Self {
         let generation = self.newest.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
-        let new = Self {
-            context: self.context.clone(),
-            generation,
-            newest: Arc::clone(&self.newest),
-        };
+        let new = Self { context: self.context.clone(), generation, newest: Arc::clone(&self.newest) };
         new.links(&[]);
         new
     }
@@ -365,14 +354,8 @@ async fn operate<C: Connector>(
     let answer = timeout_at(work.deadline, caught(perform(connector, ctx, &work.operation))).await;
     match answer {
         Ok(Ok(answer)) => answer,
-        Ok(Err(panicked)) => (
-            OutcomeCode::UNREACHABLE,
-            format!("connector panicked: {panicked}"),
-        ),
-        Err(_elapsed) => (
-            OutcomeCode::UNREACHABLE,
-            format!("no answer within {:?}", work.allowed),
-        ),
+        Ok(Err(panicked)) => (OutcomeCode::UNREACHABLE, format!("connector panicked: {panicked}")),
+        Err(_elapsed) => (OutcomeCode::UNREACHABLE, format!("no answer within {:?}", work.allowed)),
     }
 }
 

@@ -95,10 +95,7 @@ struct Status {
 
 impl Context {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            seen: AtomicU64::new(0),
-        }
+        Self { shared, seen: AtomicU64::new(0) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -123,10 +120,7 @@ impl Context {
     pub async fn local_changed(&self) {
         let mut local = self.shared.local.subscribe();
         let seen = self.seen.load(Ordering::Relaxed);
-        let number = local
-            .wait_for(|(number, _)| *number != seen)
-            .await
-            .map(|local| local.0);
+        let number = local.wait_for(|(number, _)| *number != seen).await.map(|local| local.0);
         match number {
             Ok(number) => self.seen.store(number, Ordering::Relaxed),
             Err(_never_again) => std::future::pending().await,
@@ -163,20 +157,17 @@ impl Context {
 
     /// All is well again. The first report says so by itself.
     pub fn healthy(&self) {
-        self.shared
-            .set_health(&mut self.shared.status(), HealthCode::RUNNING, "");
+        self.shared.set_health(&mut self.shared.status(), HealthCode::RUNNING, "");
     }
 
     /// Something is wrong; what was reported stands. Only changes are passed on, so it may be said at each try.
     pub fn degraded(&self, reason: &str) {
-        self.shared
-            .set_health(&mut self.shared.status(), HealthCode::DEGRADED, reason);
+        self.shared.set_health(&mut self.shared.status(), HealthCode::DEGRADED, reason);
     }
 
     /// The source refuses us (credentials, rights); what was reported stands.
     pub fn denied(&self, reason: &str) {
-        self.shared
-            .set_health(&mut self.shared.status(), HealthCode::DENIED, reason);
+        self.shared.set_health(&mut self.shared.status(), HealthCode::DENIED, reason);
     }
 
     /// Adds to a counter that is shown with the topology. Cheap: may be called for each datagram.
@@ -218,18 +209,13 @@ impl Context {
 impl Clone for Context {
     fn clone(&self) -> Self {
         let seen = AtomicU64::new(self.seen.load(Ordering::Relaxed));
-        Self {
-            shared: Arc::clone(&self.shared),
-            seen,
-        }
+        Self { shared: Arc::clone(&self.shared), seen }
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("topology", &self.shared.topology)
-            .finish_non_exhaustive()
+        f.debug_struct("Context").field("topology", &self.shared.topology).finish_non_exhaustive()
     }
 }
 
@@ -255,8 +241,7 @@ impl Shared {
     }
 
     pub(crate) fn update(&self, local: LocalNode) {
-        self.local
-            .send_modify(|current| *current = (current.0.wrapping_add(1), local));
+        self.local.send_modify(|current| *current = (current.0.wrapping_add(1), local));
     }
 
     /// Sends counters that were not sent yet.

@@ -70,10 +70,7 @@ pub trait Discover: Sized + 'static {
 pub(crate) async fn poll<D: Discover>(config: D::Config, ctx: Context) -> Result<()> {
     let interval = D::interval(&config);
     let default = Backoff::default();
-    let backoff = Backoff {
-        first: default.first.min(interval),
-        cap: default.cap.max(interval),
-    };
+    let backoff = Backoff { first: default.first.min(interval), cap: default.cap.max(interval) };
     let mut failures: u32 = 0;
     loop {
         let wait = match D::discover(&config, &ctx).await {

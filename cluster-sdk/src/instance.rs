@@ -32,15 +32,8 @@ pub(crate) struct Launch {
 /// What reaches a connector from its host.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Submit {
-        op: u64,
-        operation: Operation,
-        allowed: Duration,
-        deadline: Instant,
-    },
-    Cancel {
-        op: u64,
-    },
+    Submit { op: u64, operation: Operation, allowed: Duration, deadline: Instant },
+    Cancel { op: u64 },
 }
 
 /// The handle of an instance's thread.
@@ -67,12 +60,7 @@ impl Thread {
             let shared = Arc::clone(&shared);
             move || runtime::run(offer, config, &shared, received, &log_level)
         })?;
-        Ok(Self {
-            kind: offer.kind,
-            shared,
-            commands,
-            handle,
-        })
+        Ok(Self { kind: offer.kind, shared, commands, handle })
     }
 
     pub(crate) fn update(&self, local: LocalNode) {
@@ -94,12 +82,7 @@ impl Thread {
             return Code::UNKNOWN;
         }
         let deadline = runtime::deadline(allowed);
-        match self.commands.send(Command::Submit {
-            op,
-            operation,
-            allowed,
-            deadline,
-        }) {
+        match self.commands.send(Command::Submit { op, operation, allowed, deadline }) {
             Ok(()) => Code::OK,
             Err(_ended) => Code::STOPPING,
         }

@@ -39,7 +39,6 @@ mod name {
         deserializer: D,
     ) -> Result<Option<NodeName>, D::Error> {
         let name = Option::<String>::deserialize(deserializer)?;
-        name.map(|name| NodeName::try_new(&name).map_err(D::Error::custom))
-            .transpose()
+        name.map(|name| NodeName::try_new(&name).map_err(D::Error::custom)).transpose()
     }
 }

@@ -42,20 +42,13 @@ impl Subscriber for Forwarder {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message {
-            text: String::new(),
-            fields: String::new(),
-        };
+        let mut message = Message { text: String::new(), fields: String::new() };
         event.record(&mut message);
         let Message { mut text, fields } = message;
         text.push_str(&fields);
         text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
         let metadata = event.metadata();
-        self.shared.link.log(
-            LevelCode::from_level(*metadata.level()),
-            metadata.target(),
-            text.trim_start(),
-        );
+        self.shared.link.log(LevelCode::from_level(*metadata.level()), metadata.target(), text.trim_start());
     }
 
     // Spans are the author's own affair: the host adds its own.

@@ -153,11 +153,7 @@ pub(crate) fn describe_all(offers: &[OfferDef]) -> Value {
 
 fn describe<C: JsonSchema>(kind: OfferKind, name: &str) -> Value {
     let schema = SchemaGenerator::default().into_root_schema_for::<C>();
-    let description = schema
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let description = schema.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
     json!({ "kind": kind, "name": name, "description": description, "schema": schema })
 }
 
@@ -200,10 +196,7 @@ pub(crate) const fn offers_text<const N: usize>(offers: &[OfferDef]) -> [u8; N] 
         let mut others = after;
         while let [other, more @ ..] = others {
             let same = other.kind.letter() == offer.kind.letter() && is_equal(other.name, offer.name);
-            assert!(
-                !same,
-                "two strategies or two connectors of a plugin have the same NAME"
-            );
+            assert!(!same, "two strategies or two connectors of a plugin have the same NAME");
             others = more;
         }
         rest = after;
@@ -211,15 +204,9 @@ pub(crate) const fn offers_text<const N: usize>(offers: &[OfferDef]) -> [u8; N] 
     text
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler; const code has no get_mut"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler; const code has no get_mut")]
 const fn put<const N: usize>(text: &mut [u8; N], at: usize, byte: u8) -> usize {
-    assert!(
-        at < N,
-        "the names of all offers of a plugin do not fit in its handshake"
-    );
+    assert!(at < N, "the names of all offers of a plugin do not fit in its handshake");
     text[at] = byte;
     at + 1
 }
@@ -230,10 +217,7 @@ const fn check_name(name: &str) {
     while let [letter, after @ ..] = rest {
         let allowed =
             letter.is_ascii_lowercase() || letter.is_ascii_digit() || matches!(*letter, b'-' | b'_');
-        assert!(
-            allowed,
-            "NAME may have lower case letters, digits, '-' and '_' only"
-        );
+        assert!(allowed, "NAME may have lower case letters, digits, '-' and '_' only");
         rest = after;
     }
 }

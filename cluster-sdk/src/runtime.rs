@@ -73,9 +73,7 @@ fn work(
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => {
-            return Ok(Ended::Returned(Err(
-                anyhow::Error::new(err).context("runtime could not be built")
-            )));
+            return Ok(Ended::Returned(Err(anyhow::Error::new(err).context("runtime could not be built"))));
         }
     };
     let tasks = LocalSet::new();
@@ -144,6 +142,5 @@ pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Pani
 #[must_use]
 pub(crate) fn deadline(within: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(within)
-        .unwrap_or_else(|| now.checked_add(FAR).unwrap_or(now))
+    now.checked_add(within).unwrap_or_else(|| now.checked_add(FAR).unwrap_or(now))
 }

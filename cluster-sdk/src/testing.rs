@@ -86,12 +86,7 @@ impl Default for Setting {
             incarnation: 1,
             ..LocalNode::default()
         };
-        Self {
-            topology: "test".to_owned(),
-            local,
-            log_level: LevelFilter::TRACE,
-            members_max: usize::MAX,
-        }
+        Self { topology: "test".to_owned(), local, log_level: LevelFilter::TRACE, members_max: usize::MAX }
     }
 }
 
@@ -103,12 +98,7 @@ impl Setting {
     /// # Errors
     /// [`PluginError`], above all about the config.
     pub fn strategy<S: Strategy>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(
-            LoadedPlugin::of_this_build::<OfStrategy<S>>(),
-            OfferKind::Strategy,
-            S::NAME,
-            config,
-        )
+        self.start(LoadedPlugin::of_this_build::<OfStrategy<S>>(), OfferKind::Strategy, S::NAME, config)
     }
 
     /// Starts a [`Discover`] here.
@@ -116,12 +106,7 @@ impl Setting {
     /// # Errors
     /// [`PluginError`], above all about the config.
     pub fn discover<D: Discover>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(
-            LoadedPlugin::of_this_build::<OfDiscover<D>>(),
-            OfferKind::Strategy,
-            D::NAME,
-            config,
-        )
+        self.start(LoadedPlugin::of_this_build::<OfDiscover<D>>(), OfferKind::Strategy, D::NAME, config)
     }
 
     /// Starts a [`Connector`] here.
@@ -129,12 +114,7 @@ impl Setting {
     /// # Errors
     /// [`PluginError`], above all about the config.
     pub fn connector<C: Connector>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(
-            LoadedPlugin::of_this_build::<OfConnector<C>>(),
-            OfferKind::Connector,
-            C::NAME,
-            config,
-        )
+        self.start(LoadedPlugin::of_this_build::<OfConnector<C>>(), OfferKind::Connector, C::NAME, config)
     }
 
     /// Starts an offer of a plugin here: what its `plugin()` gave, or what was loaded.
@@ -169,11 +149,7 @@ impl Setting {
         };
         let seen = Arc::new(Seen::new(self.members_max));
         let running = plugin.start(&start, Arc::<Seen>::clone(&seen))?;
-        Ok(TestHost {
-            running,
-            seen,
-            next_op: std::sync::atomic::AtomicU64::new(1),
-        })
+        Ok(TestHost { running, seen, next_op: std::sync::atomic::AtomicU64::new(1) })
     }
 }
 
@@ -270,11 +246,7 @@ impl TestHost {
     /// [`Missing`] when there was none.
     pub fn wait_for_log(&self, text: &str) -> Result<LogLine, Missing> {
         self.wait(&format!("line of log with {text:?}"), |events| {
-            events
-                .logs
-                .iter()
-                .find(|line| line.message.contains(text))
-                .cloned()
+            events.logs.iter().find(|line| line.message.contains(text)).cloned()
         })
     }
 
@@ -293,9 +265,7 @@ impl TestHost {
     /// # Errors
     /// [`Missing`] when it did not.
     pub fn outcome(&self, op: u64) -> Result<OperationOutcome, Missing> {
-        self.wait(&format!("outcome of operation {op}"), |events| {
-            events.outcomes.remove(&op)
-        })
+        self.wait(&format!("outcome of operation {op}"), |events| events.outcomes.remove(&op))
     }
 
     /// Gives a connector work and waits until it is done.
@@ -341,9 +311,7 @@ impl TestHost {
     /// # Errors
     /// [`Missing`] when it said nothing new.
     pub fn next_availability(&self) -> Result<Option<String>, Missing> {
-        self.wait("word about availability", |events| {
-            events.availability.pop_front()
-        })
+        self.wait("word about availability", |events| events.availability.pop_front())
     }
 
     /// The local node has changed.

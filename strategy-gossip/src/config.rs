@@ -49,7 +49,7 @@ pub struct Config {
     /// also accepts a multicast group here and then hears nobody.
     pub broadcast_only: bool,
     /// Text with which heartbeats are encrypted: who does not have it is neither understood nor understands. Given inline, as
-    /// { file = "/run/secrets/gossip" } or { env = "GOSSIP_SECRET" }; read anew every few seconds, so it can be changed without a
+    /// { file = "/run/secrets/gossip" } or { env = "SECRET" }; read anew every few seconds, so it can be changed without a
     /// restart. Default: none, and then anyone on the network can name nodes that a connector dials: see also `allow`.
     /// The encryption is libcluster's (AES-256-CBC without authentication of what is sent), whose nodes need the same text.
     pub secret: Option<Secret>,

@@ -23,7 +23,7 @@ pub(crate) enum Envelope {
     /// There is no secret.
     Plain,
     /// With this secret.
-    Sealed(Cipher),
+    Sealed(Box<Cipher>),
     /// There should be a secret, but it could not be read yet: nothing is understood, nothing is sent.
     Locked,
 }

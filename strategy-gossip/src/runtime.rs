@@ -87,7 +87,7 @@ pub(crate) async fn run(config: Config, ctx: &Context) -> Result<()> {
 }
 
 /// The clock of the runtime.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
@@ -275,7 +275,7 @@ impl Session {
         match secret.reveal() {
             Ok(text) => {
                 self.health.clear(Trouble::Secret);
-                let envelope = Envelope::Sealed(Cipher::new(&text));
+                let envelope = Envelope::Sealed(Box::new(Cipher::new(&text)));
                 if *self.listener.envelope() != envelope {
                     self.listener.set_envelope(envelope);
                     self.ask();

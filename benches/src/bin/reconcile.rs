@@ -103,10 +103,12 @@ fn names(nodes: u32, generation: u32) -> Vec<String> {
         .collect()
 }
 
+/// The records in the order of their names, as the SDK hands them over.
 fn node_list(nodes: u32, generation: u32) -> Result<NodeList, NameError> {
-    generations(nodes, generation)
-        .map(|(number, generation)| node(number, generation, "eu-1"))
-        .collect()
+    let nodes = generations(nodes, generation).map(|(number, generation)| node(number, generation, "eu-1"));
+    let mut nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+    nodes.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(nodes.into_iter().collect())
 }
 
 /// CPU nanoseconds for one set of names and its two differences to the set before.
@@ -126,6 +128,7 @@ struct Cluster {
     membership: Membership,
     topology: TopologyName,
     now: Now,
+    changes: u32,
 }
 
 impl Cluster {
@@ -156,6 +159,7 @@ impl Cluster {
             membership,
             topology,
             now,
+            changes: 0,
         };
         cluster.report(reset(list.as_bytes().to_vec()));
         assert_eq!(
@@ -192,16 +196,18 @@ impl Cluster {
 
     /// CPU nanoseconds for each of many changes of one node out of `nodes`.
     fn applies(&mut self, nodes: u32) -> f64 {
-        let change = |repetition: u32| {
+        let first = self.changes;
+        self.changes += REPETITIONS;
+        let change = |change: u32| {
             // Scattered over the nodes; two changes of one node are never the same.
-            let number = repetition.wrapping_mul(7_919) % nodes;
-            let changed = node(number, 0, &format!("eu-{repetition}"));
+            let number = change.wrapping_mul(7_919) % nodes;
+            let changed = node(number, 0, &format!("eu-{change}"));
             Report::Apply(Changes {
                 upserts: changed.into_iter().collect(),
                 ..Changes::default()
             })
         };
-        let mut changes = (0..REPETITIONS).map(change).collect::<Vec<_>>().into_iter();
+        let mut changes = (first..self.changes).map(change).collect::<Vec<_>>().into_iter();
         // The first one after a whole view throws that list away.
         let mut events = changes.next().map_or(0, |change| self.report(change));
         let each = cpu_ns_each(changes.len(), || {

@@ -29,13 +29,5 @@ pub use listen::{ListenAddress, ListenError, Listener};
 pub use server::{Limits, serve};
 pub use source::{Answer, Source, TopologyInfo};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the API reads a clock: when a resync was sent"
-)]
-fn wall_clock() -> std::time::SystemTime {
-    std::time::SystemTime::now()
-}
-
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,13 @@
 //! Accepting connections and serving them, within limits.
 
-use std::{io, io::Write as _, pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+    middleware,
+    response::IntoResponse,
+};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -10,13 +15,14 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
     task::JoinSet,
 };
 
 use super::{
     guard,
     listen::{Listener, ListeningSocket},
+    problem::Problem,
     routes::{self, Shared, Stopping},
     source::Source,
 };
@@ -26,10 +32,8 @@ use crate::socket::Socket;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a connection buffers at most, each way; also the longest request head.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
-/// Said without reading the request, to a connection beyond [`Limits::connections_max`].
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-    connection: close\r\n\r\n\
-    {\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"too many connections: try again when others have gone\"}";
+/// Connections beyond [`Limits::connections_max`] that are told so; those beyond both are dropped.
+const REFUSALS_MAX: usize = 16;
 
 /// What the API allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,7 @@ pub async fn serve(
         router,
         stopping,
         places: Arc::new(Semaphore::new(limits.connections_max)),
+        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         limits,
         tasks: JoinSet::new(),
     };
@@ -107,6 +112,8 @@ struct Connections {
     stopping: Stopping,
     /// One permit per connection.
     places: Arc<Semaphore>,
+    /// One permit per connection beyond those.
+    refusals: Arc<Semaphore>,
     limits: Limits,
     tasks: JoinSet<()>,
 }
@@ -171,17 +178,17 @@ impl Connections {
     }
 
     fn admit(&mut self, socket: Socket) {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => {
-                self.tasks.spawn(connection(
-                    socket,
-                    self.router.clone(),
-                    self.limits,
-                    self.stopping.clone(),
-                    place,
-                ));
-            }
-            Err(_none_left) => refuse(socket),
+        let admitted = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map(|place| (place, self.router.clone()));
+        let admitted = admitted.or_else(|_none_left| {
+            let place = Arc::clone(&self.refusals).try_acquire_owned()?;
+            Ok::<_, TryAcquireError>((place, Router::new().fallback(too_many)))
+        });
+        if let Ok((place, router)) = admitted {
+            let stopping = self.stopping.clone();
+            self.tasks
+                .spawn(connection(socket, router, self.limits, stopping, place));
         }
     }
 
@@ -223,14 +230,10 @@ async fn connection(
     }
 }
 
-fn refuse(socket: Socket) {
-    // Through the standard library, because a socket that tokio has not waited on yet is not writable to it. It
-    // still does not block, and the first bytes of a connection always fit.
-    let written = match socket {
-        Socket::Unix(stream) => stream.into_std().and_then(|mut stream| stream.write(TOO_MANY)),
-        Socket::Tcp(stream) => stream.into_std().and_then(|mut stream| stream.write(TOO_MANY)),
-    };
-    tracing::debug!(err = ?written.err(), "too many API connections");
+async fn too_many() -> impl IntoResponse {
+    let detail = "too many connections: try again when others have gone";
+    let close = [(CONNECTION, HeaderValue::from_static("close"))];
+    (close, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

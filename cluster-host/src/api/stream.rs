@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{json, routes::Stopping};
+use crate::clock;
 
 /// A piece is sent when it has this many bytes; the last member or event in it may exceed it.
 const PIECE_BYTES: usize = 8 * 1024;
@@ -125,7 +126,7 @@ impl EventStream {
             members: [],
             topology: (),
             reason: self.resync_reason.take(),
-            at: json::Time(super::wall_clock()),
+            at: json::Time(clock::now().wall),
         };
         let mut list = MemberList::new(&resync, snapshot);
         if let Some(head) = &mut list.head {

@@ -1,6 +1,6 @@
 //! `cluster-host check`: everything that is wrong with a configuration, before anything runs.
 
-use std::{collections::BTreeSet, io::Write, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, io::Write, path::{Path, PathBuf}, process::ExitCode};
 
 use anyhow::Result;
 
@@ -36,7 +36,11 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
     // What is wrong with the directory is told where a topology needs something from it.
     let registry = Registry::scan(&args.directory.plugins).with_builtin(connectors::plugin())?;
-    match config::check(&args.config, &|name| std::env::var(name).ok(), &registry) {
+    report(&args.config, &registry, out)
+}
+
+fn report(path: &Path, registry: &Registry, out: &mut dyn Write) -> Result<ExitCode> {
+    match config::check(path, &|name| std::env::var(name).ok(), registry) {
         Ok(loaded) => {
             #[expect(clippy::print_stderr, reason = "warnings are not what the command was asked for")]
             config::warnings(&loaded).iter().for_each(|warning| eprintln!("{warning}"));
@@ -68,3 +72,6 @@ fn named(what: &str, names: &BTreeSet<&str>) -> String {
     let names: Vec<_> = names.iter().copied().collect();
     if names.is_empty() { String::new() } else { format!(", {what}: {}", names.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,11 +14,11 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure, complain,
     output::{Colour, age, count, pairs, plain, stdout, until},
-    wall_clock,
 };
 use crate::{
     api::json::{Attempt, Explanation, Link, Members, Time, Vouch},
     client::{Client, ClientError, encode},
+    clock,
 };
 
 /// How many names a hint gives.
@@ -63,14 +63,14 @@ pub(super) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
         out.write_all(&body)?;
         writeln!(out)?;
     } else {
-        print(&mut out, &client.read(&body)?, wall_clock(), Colour::of_stdout())?;
+        print(&mut out, &client.read(&body)?, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)
 }
 
 /// `; did you mean app@10.0.0.7?`
-async fn hint(client: &Client, name: &str) -> Result<String, Failure> {
+pub(super) async fn hint(client: &Client, name: &str) -> Result<String, Failure> {
     let body = client.bytes("/v1/members").await?;
     let answer: Members<'_> = client.read(&body)?;
     let nearest = nearest(name, answer.members.iter().map(|member| &*member.name));

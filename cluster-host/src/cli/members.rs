@@ -11,11 +11,11 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, plain, stdout},
-    wall_clock,
 };
 use crate::{
     api::json::{Member, Members, Vouched},
     client::Client,
+    clock,
 };
 
 /// Show the members: name, state, links, addresses
@@ -41,7 +41,7 @@ pub(super) async fn run(args: MembersArgs) -> Result<Exit, Failure> {
         writeln!(out)?;
     } else {
         let answer: Members<'_> = client.read(&body)?;
-        print(&mut out, &answer.members, wall_clock(), Colour::of_stdout())?;
+        print(&mut out, &answer.members, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)

@@ -20,7 +20,6 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::SystemTime,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -219,14 +218,6 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge: relative times that people are shown"
-)]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
 }
 
 #[cfg(test)]

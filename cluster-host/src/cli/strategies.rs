@@ -5,7 +5,6 @@ use std::{io::Write, path::Path, process::ExitCode};
 use anyhow::{Context as _, Result};
 use cluster_sdk::OfferKind;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{options::Options, plugins::DirectoryArgs};
 use crate::plugin::{Isolation, LookupError, Registry, Source, load};

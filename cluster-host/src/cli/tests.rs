@@ -1,1 +1,274 @@
+//! What people are shown, and the exit codes that scripts rely on.
 
+use std::{ffi::OsString, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+
+use clap::CommandFactory as _;
+use cluster_core::{EventKind, MemberState, Snapshot};
+use expect_test::expect;
+use hyper::StatusCode;
+
+use super::{output::Colour, *};
+use crate::{
+    api::{
+        Limits, json,
+        testing::{Fake, Server, at, bare_member, cursor, event, explanation, member, topology},
+    },
+    client::Client,
+};
+
+/// A minute after the samples' first moment.
+fn now() -> std::time::SystemTime {
+    at(60_000)
+}
+
+fn printed(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The members as a table.
+#[test]
+fn members_table() {
+    let mut this = bare_member("a@h", MemberState::Up);
+    this.is_self = true;
+    let mut silent = member("n2@h");
+    silent.reason = None;
+    let mut hostile = bare_member("n3@h", MemberState::Leaving);
+    hostile.reason = Some("bye\x1b]0;pwned\x07\nn4@h up".into());
+    let members = [this, member("n1@10.0.0.7"), silent, hostile];
+    let members: Vec<json::Member<'_>> = members.iter().map(Into::into).collect();
+    expect![[r#""#]].assert_eq(&printed(|out| members::print(out, &members, now(), Colour::Never)));
+}
+
+/// Events, one a line.
+#[test]
+fn event_lines() {
+    let mut failed = event(9, EventKind::ConnectFailed, Some(member("n1@10.0.0.7")));
+    failed.topology = Some("mesh".parse().unwrap());
+    failed.reason = Some("connection\nrefused".into());
+    let mut changed = event(11, EventKind::TopologyChanged, None);
+    changed.topology = Some("gossip".parse().unwrap());
+    let mut left = event(10, EventKind::NodeLeft, None);
+    left.node = Some("n2@h".parse().unwrap());
+    let mut lines = String::new();
+    for event in [event(8, EventKind::NodeUp, Some(bare_member("n2@h", MemberState::Up))), failed, left, changed] {
+        let shape = json::Event::new(cursor(event.revision), &event);
+        lines += &printed(|out| events::print(out, &shape, Colour::Never));
+    }
+    let nothing = event(12, EventKind::TopologyChanged, None);
+    let mut resync = json::Event::new(cursor(12), &nothing);
+    resync.kind = "resync".into();
+    let members = [member("n1@h"), bare_member("n2@h", MemberState::Up), bare_member("n3@h", MemberState::Up)];
+    for count in [0, 1, 3] {
+        resync.members = Some(members[..count].iter().map(Into::into).collect());
+        lines += &printed(|out| events::print(out, &resync, Colour::Never));
+    }
+    expect![[r#""#]].assert_eq(&lines);
+}
+
+/// The topologies as a table, with what only some have below it.
+#[test]
+fn topologies_table() {
+    let mut bare = topology();
+    bare.name = "static".parse().unwrap();
+    bare.plugin = None;
+    bare.last_report = None;
+    bare.counters.clear();
+    bare.status.held.clear();
+    bare.status.unclaimed.clear();
+    let infos = [topology(), bare];
+    let shape = json::Topologies::new(cursor(7), &infos, &Snapshot::default());
+    expect![[r#""#]]
+        .assert_eq(&printed(|out| topologies::print(out, &shape.topologies, now(), Colour::Never)));
+}
+
+/// An explanation begins with the verdict, and has what it rests on.
+#[test]
+fn explanation_text() {
+    let known = explanation("n1@10.0.0.7");
+    expect![[r#""#]].assert_eq(&printed(|out| explain::print(out, &(&known).into(), now(), Colour::Never)));
+}
+
+/// One sentence for each way to be, or not to be, a member.
+#[test]
+fn verdicts() {
+    let full = explanation("n1@h");
+    let verdict = |change: &dyn Fn(&mut json::Explanation<'_>)| {
+        let mut shape = json::Explanation::from(&full);
+        change(&mut shape);
+        let text = printed(|out| explain::print(out, &shape, now(), Colour::Never));
+        text.lines().next().unwrap().to_owned() + "\n"
+    };
+    let set = |shape: &mut json::Explanation<'_>, state: &'static str, link: &'static str| {
+        let member = shape.member.as_mut().unwrap();
+        member.state = state.into();
+        member.reason = None;
+        shape.links[0].state = link.into();
+    };
+    let lines = [
+        verdict(&|_| {}),
+        verdict(&|shape| set(shape, "down", "down")),
+        verdict(&|shape| set(shape, "discovered", "connecting")),
+        verdict(&|shape| {
+            set(shape, "discovered", "down");
+            shape.links[0].next_attempt = Some(at(59_000).into());
+            shape.links[0].attempts.clear();
+        }),
+        verdict(&|shape| set(shape, "up", "up")),
+        verdict(&|shape| {
+            set(shape, "up", "none");
+            shape.links.clear();
+        }),
+        verdict(&|shape| {
+            set(shape, "up", "none");
+            shape.member.as_mut().unwrap().is_self = true;
+        }),
+        verdict(&|shape| {
+            set(shape, "leaving", "up");
+            shape.links[0].next_attempt = None;
+            shape.links[0].attempts.clear();
+        }),
+        verdict(&|shape| shape.member = None),
+        verdict(&|shape| {
+            shape.links[0].state = "up".into();
+            shape.member = None;
+        }),
+        verdict(&|shape| {
+            shape.member = None;
+            shape.links.clear();
+            shape.dead.clear();
+        }),
+    ];
+    expect![[r#""#]].assert_eq(&lines.concat());
+}
+
+/// A name that nobody has is answered with those that are like it, also where only half of it was written.
+#[test]
+fn nearest_names() {
+    let members = ["app@10.0.0.7", "app@10.0.0.8", "db@10.0.0.9", "worker-1@blue.example"];
+    let nearest = |name| explain::nearest(name, members.iter().copied());
+    assert_eq!(nearest("app@10.0.0.78"), ["app@10.0.0.7", "app@10.0.0.8", "db@10.0.0.9"]);
+    assert_eq!(nearest("wroker-1@blue.example"), ["worker-1@blue.example"]);
+    assert_eq!(nearest("worker-1"), ["worker-1@blue.example"]);
+    assert_eq!(nearest("blue.example"), ["worker-1@blue.example"]);
+    assert_eq!(nearest("zzz@zzz"), [""; 0]);
+}
+
+/// Every command explains itself, and none contradicts itself.
+#[test]
+fn help() {
+    let mut command = Cli::command();
+    command.debug_assert();
+    for subcommand in command.get_subcommands_mut() {
+        let name = subcommand.get_name().to_owned();
+        let help = subcommand.render_long_help().to_string();
+        assert!(help.contains("Example"), "{name}: {help}");
+        assert!(subcommand.get_about().is_some(), "{name}");
+    }
+    expect![[r#""#]].assert_eq(&Cli::command().render_help().to_string());
+}
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    let words = ["cluster-host"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+    Cli::try_parse_from(words).map(|cli| cli.command)
+}
+
+fn code(exit: Exit) -> i32 {
+    // An exit code can only be compared as text.
+    let code = format!("{:?}", ExitCode::from(exit));
+    let status = (0..4).find(|status| code == format!("{:?}", ExitCode::from(*status))).unwrap();
+    ExitStatus::from_raw(i32::from(status) << 8).code().unwrap()
+}
+
+/// What is taken and what is refused before anything happens.
+#[test]
+fn arguments() {
+    for good in [
+        "run --config c.toml",
+        "run --config c.toml --plugins p --listen unix:x --log-format json --log-level info,a=debug",
+        "run --config c.toml --listen 127.0.0.1:0",
+        "members --json --api http://localhost:80",
+        "events --json --since 3 --follow",
+        "explain app@h --json",
+    ] {
+        parse(good).unwrap_or_else(|error| panic!("{good}: {error}"));
+    }
+    for (bad, line) in [
+        ("run --config c.toml --listen 0.0.0.0:80", "has no authentication yet and listens on loopback only"),
+        ("run --config c.toml --listen x", "write unix:PATH or ADDR:PORT"),
+        ("run --config c.toml --log-level loud", "is no log level"),
+        ("run", "--config <FILE>"),
+        ("members --api https://a:1", "does not speak https"),
+        ("explain", "<NODE>"),
+        ("", "Usage:"),
+    ] {
+        let error = parse(bad).expect_err(bad);
+        assert!(error.use_stderr() && error.to_string().contains(line), "{bad}: {error}");
+    }
+}
+
+/// Each kind of failure has its exit code; that nobody reads on is no failure.
+#[test]
+fn exit_codes() {
+    let refused = |status| Failure::Daemon(ClientError::Refused { status, detail: String::new() });
+    let unreachable = ClientError::Unreachable {
+        address: "unix:x".parse().unwrap(),
+        trouble: crate::client::Trouble::Silent,
+    };
+    for (failure, expected) in [
+        (refused(StatusCode::NOT_FOUND), 1),
+        (refused(StatusCode::BAD_REQUEST), 2),
+        (refused(StatusCode::SERVICE_UNAVAILABLE), 3),
+        (refused(StatusCode::FORBIDDEN), 3),
+        (Failure::Daemon(unreachable), 3),
+        (Failure::Output(io::ErrorKind::BrokenPipe.into()), 0),
+        (Failure::Output(io::ErrorKind::StorageFull.into()), 1),
+    ] {
+        assert_eq!(code(failure.exit()), expected, "{failure}");
+    }
+    let closed = |error| format!("{:?}", print(|_| Err(error)));
+    let broken = serde_json::Error::io(io::ErrorKind::BrokenPipe.into());
+    assert_eq!(closed(broken.into()), format!("{:?}", ExitCode::from(0)));
+    assert_eq!(closed(anyhow::anyhow!("no")), format!("{:?}", ExitCode::from(2)));
+}
+
+/// The commands ask a daemon and say by their result whether what was asked about is so.
+#[tokio::test]
+async fn against_a_daemon() {
+    let server = Server::start(Fake::new(7, [bare_member("n1@h", MemberState::Up)]), Limits::default());
+    let api = format!("--api {}", server.address);
+    for (line, expected) in [
+        ("members", Exit::Done),
+        ("members --json", Exit::Done),
+        ("topologies", Exit::Done),
+        ("events", Exit::Done),
+        ("events --json --since 7", Exit::Done),
+        ("events --since yesterday", Exit::Usage),
+        ("explain n1@h", Exit::Done),
+        ("explain n2@h", Exit::NotSo),
+        ("explain n1", Exit::Usage),
+    ] {
+        let answered = match parse(&format!("{line} {api}")).unwrap() {
+            Command::Members(args) => members::run(args).await,
+            Command::Topologies(args) => topologies::run(args).await,
+            Command::Events(args) => events::run(args).await,
+            Command::Explain(args) => explain::run(args).await,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(answered.unwrap_or_else(|failure| failure.exit()), expected, "{line}");
+    }
+    let client = Client::new(Some(server.address.clone().into()));
+    assert_eq!(explain::hint(&client, "n1").await.unwrap(), "; did you mean n1@h?");
+    let Command::Events(args) = parse(&format!("events --follow {api}")).unwrap() else { panic!() };
+    let following = tokio::spawn(events::run(args));
+    let log = server.log.clone();
+    let subscribed = tokio::time::timeout(Duration::from_secs(30), async {
+        while log.subscribers() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    subscribed.await.unwrap();
+    server.stop().await;
+    assert_eq!(following.await.unwrap().unwrap(), Exit::Unreachable, "a follower is told that there is no more");
+}

@@ -10,11 +10,11 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, pairs, plain, stdout},
-    wall_clock,
 };
 use crate::{
     api::json::{Topologies, Topology},
     client::Client,
+    clock,
 };
 
 /// Show the topologies: strategy, connector, health, counters
@@ -37,7 +37,7 @@ pub(super) async fn run(args: TopologiesArgs) -> Result<Exit, Failure> {
         writeln!(out)?;
     } else {
         let answer: Topologies<'_> = client.read(&body)?;
-        print(&mut out, &answer.topologies, wall_clock(), Colour::of_stdout())?;
+        print(&mut out, &answer.topologies, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)

@@ -22,9 +22,9 @@ const ADDRESSES_MAX: usize = 16;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// Its name, `name@host`
+    /// Its name.
     #[serde(deserialize_with = "node_name")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", description = "the name of the node: name@host")]
     pub name: NodeName,
     /// Free attributes, told to the other nodes.
     #[serde(default, deserialize_with = "attributes")]

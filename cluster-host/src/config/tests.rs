@@ -59,7 +59,131 @@ fn good() {
     assert_eq!(loaded.line_of("topologies.full.config.hosts[1]"), Some(11));
     assert_eq!(loaded.line_of("topologies.\"a.b\".config"), Some(16));
     assert_eq!(loaded.line_of("nothing"), None);
-    expect![""].assert_debug_eq(&loaded.config);
+    expect![[r#"
+        Config {
+            cluster: "shop",
+            node: Some(
+                NodeConfig {
+                    name: app@10.0.0.7,
+                    attributes: {
+                        "app.kubernetes.io/name": "api",
+                        "zone": "eu-1",
+                    },
+                    addresses: [
+                        "10.0.0.7:9000",
+                    ],
+                },
+            ),
+            topologies: {
+                a.b: TopologyConfig {
+                    strategy: "dns",
+                    config: {},
+                    connect: None,
+                    opts: Options {
+                        restart: Permanent,
+                        max_restarts: 3,
+                        max_seconds: 5,
+                        isolation: InProcess,
+                        retry: Retry {
+                            first: 100ms,
+                            cap: 30s,
+                        },
+                        dials_max: 16,
+                        deadline: 5s,
+                    },
+                    prune: Prune(
+                        PrunePolicy {
+                            never: true,
+                            rounds: 2,
+                            after: 10s,
+                            max_fraction: 0.5,
+                            hold: 300s,
+                        },
+                    ),
+                    members_max: 100000,
+                },
+                c: TopologyConfig {
+                    strategy: "epmd",
+                    config: {},
+                    connect: Connector(
+                        ConnectorConfig {
+                            name: "erlang",
+                            config: {},
+                            isolation: InProcess,
+                        },
+                    ),
+                    opts: Options {
+                        restart: Permanent,
+                        max_restarts: 3,
+                        max_seconds: 5,
+                        isolation: InProcess,
+                        retry: Retry {
+                            first: 500ms,
+                            cap: 30s,
+                        },
+                        dials_max: 16,
+                        deadline: 5s,
+                    },
+                    prune: Prune(
+                        PrunePolicy {
+                            never: false,
+                            rounds: 2,
+                            after: 10s,
+                            max_fraction: 0.5,
+                            hold: 300s,
+                        },
+                    ),
+                    members_max: 100000,
+                },
+                full: TopologyConfig {
+                    strategy: "gossip",
+                    config: {
+                        "at": "***",
+                        "port": "***",
+                        "secret": "***",
+                    },
+                    connect: Connector(
+                        ConnectorConfig {
+                            name: "tcp",
+                            config: {
+                                "port": "***",
+                            },
+                            isolation: InProcess,
+                        },
+                    ),
+                    opts: Options {
+                        restart: Transient,
+                        max_restarts: 5,
+                        max_seconds: 10,
+                        isolation: InProcess,
+                        retry: Retry {
+                            first: 500ms,
+                            cap: 30s,
+                        },
+                        dials_max: 16,
+                        deadline: 2s,
+                    },
+                    prune: Prune(
+                        PrunePolicy {
+                            never: false,
+                            rounds: 2,
+                            after: 30s,
+                            max_fraction: 1.0,
+                            hold: 300s,
+                        },
+                    ),
+                    members_max: 1000,
+                },
+            },
+            api: ApiConfig {
+                listen: Some(
+                    Tcp(
+                        127.0.0.1:4444,
+                    ),
+                ),
+            },
+        }
+    "#]].assert_debug_eq(&loaded.config);
     let policies: Vec<_> = loaded.config.topologies.values().map(|topology| topology.prune.policy()).collect();
     assert_eq!(policies[0], PrunePolicy { never: true, ..PrunePolicy::default() });
     assert_eq!(policies[1], PrunePolicy::default());
@@ -109,37 +233,35 @@ fn all_at_once() {
         [plugins]
         "#,
         &expect![[r#"
-            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `log`, `node`, `topologies`
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `topologies`
             host.toml:4: node.name: node name "app" is not of the form name@host
             host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
             host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
             host.toml:6: node.addresses[2]: "" is no address: write ip:port, host:port or a host
             host.toml:8: api.listen: cannot listen on 0.0.0.0:80: the API has no authentication yet and listens on loopback only (127.0.0.1, [::1]) or on a Unix socket
-            host.toml:10: log.format: `xml` is not possible here; possible: `text`, `json`
-            host.toml:11: log.filter: "a=b=c" is no log filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
-            host.toml:13: topologies.one.strategy: expected a string, found 5
-            host.toml:14: topologies.one.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
-            host.toml:15: topologies.one.opts.dials_max: expected a whole number from 1, found string "4": write it without quotes
-            host.toml:15: topologies.one.opts.isolation: "process" is not part of this version: write "in-process" or leave it out
-            host.toml:15: topologies.one.opts.max_restart: unknown key; did you mean `max_restarts`? possible: `deadline`, `dials_max`, `isolation`, `max_restarts`, `max_seconds`, `restart`, `retry`
-            host.toml:15: topologies.one.opts.max_seconds: expected a whole number from 1 to 4294967295, found 0
-            host.toml:15: topologies.one.opts.restart: `sometimes` is not possible here; possible: `permanent`, `transient`, `temporary`
-            host.toml:16: topologies.one.prune.after: "soon" is not a duration: write "500ms", "30s", "5m", "1h" or a number of milliseconds
-            host.toml:16: topologies.one.prune.holt: unknown key; did you mean `hold`? possible: `after`, `hold`, `max_fraction`, `rounds`
-            host.toml:16: topologies.one.prune.max_fraction: must be from 0.0 to 1.0
-            host.toml:16: topologies.one.prune.rounds: expected a whole number from 1 to 4294967295, found 0
-            host.toml:18: topologies.two.strategy: environment variable STRATEGY is not set: set it, or write `${STRATEGY:-default}`
-            host.toml:19: topologies.two.connect.tcp.isolation: "process" is not part of this version: write "in-process" or leave it out
-            host.toml:20: topologies.two.opts.retry.first: must be longer than nothing
-            host.toml:20: topologies.two.opts.retry.last: unknown key; possible: `cap`, `first`
-            host.toml:21: topologies.two.opts.deadline: expected a duration such as "30s" or a number of milliseconds, found -5
-            host.toml:22: topologies.two.members_max: expected a whole number from 1, found 0
-            host.toml:23: topologies.three.strategy: missing: this key is required (The strategy that finds its nodes, by the name under which a plugin offers it)
-            host.toml:24: topologies.three.config: expected a table, found a list
-            host.toml:25: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
-            host.toml:26: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
-            host.toml:27: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
-            host.toml:30: plugins: unknown key; possible: `api`, `cluster`, `log`, `node`, `topologies`
+            host.toml:10: topologies.one.strategy: expected a string, found 5
+            host.toml:11: topologies.one.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
+            host.toml:12: topologies.one.opts.dials_max: expected a whole number from 1, found string "4": write it without quotes
+            host.toml:12: topologies.one.opts.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:12: topologies.one.opts.max_restart: unknown key; did you mean `max_restarts`? possible: `deadline`, `dials_max`, `isolation`, `max_restarts`, `max_seconds`, `restart`, `retry`
+            host.toml:12: topologies.one.opts.max_seconds: expected a whole number from 1 to 4294967295, found 0
+            host.toml:12: topologies.one.opts.restart: `sometimes` is not possible here; possible: `permanent`, `transient`, `temporary`
+            host.toml:13: topologies.one.prune.after: "soon" is not a duration: write "500ms", "30s", "5m", "1h" or a number of milliseconds
+            host.toml:13: topologies.one.prune.holt: unknown key; did you mean `hold`? possible: `after`, `hold`, `max_fraction`, `rounds`
+            host.toml:13: topologies.one.prune.max_fraction: must be from 0.0 to 1.0
+            host.toml:13: topologies.one.prune.rounds: expected a whole number from 1 to 4294967295, found 0
+            host.toml:15: topologies.two.strategy: environment variable STRATEGY is not set: set it, or write `${STRATEGY:-default}`
+            host.toml:16: topologies.two.connect.tcp.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:17: topologies.two.opts.retry.first: must be longer than nothing
+            host.toml:17: topologies.two.opts.retry.last: unknown key; possible: `cap`, `first`
+            host.toml:18: topologies.two.opts.deadline: expected a duration such as "30s" or a number of milliseconds, found -5
+            host.toml:19: topologies.two.members_max: expected a whole number from 1, found 0
+            host.toml:20: topologies.three.strategy: missing: this key is required (The strategy that finds its nodes, by the name under which a plugin offers it)
+            host.toml:21: topologies.three.config: expected a table, found a list
+            host.toml:22: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
+            host.toml:23: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
+            host.toml:24: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
+            host.toml:27: plugins: unknown key; possible: `api`, `cluster`, `node`, `topologies`
         "#]],
     );
 }
@@ -198,7 +320,7 @@ fn not_toml() {
             host.toml:2: not TOML: key with no value, expected `=`
         "#]]),
         ("[node]\nname = 99999999999999999999\n", expect![[r#"
-            host.toml:2: log.filter: is too large a number
+            host.toml:2: node.name: is too large a number
         "#]]),
         ("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\nconfig = { a = nan, b = [1, inf] }\n", expect![[r#"
             host.toml:4: topologies.a.config.a: is no finite number

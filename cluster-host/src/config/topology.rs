@@ -17,7 +17,8 @@ use super::{
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TopologyConfig {
-    /// The strategy that finds its nodes, by the name under which a plugin offers it
+    /// The strategy that finds its nodes, by the name under which a plugin offers it.
+    #[schemars(description = "the name of a strategy that a plugin offers")]
     pub strategy: String,
     /// The strategy's own config, which its plugin checks.
     #[serde(default)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use cluster_sdk::abi::handshake::{HANDSHAKE_BYTES, SYMBOL_PREFIX, SYMBOL_PREFIX_ANY_MAJOR};
 use object::{
-    Endianness, ReadRef,
+    NativeEndian, ReadRef,
     elf::{self, DynamicTag},
     read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, Rel as _, Rela as _, SectionHeader as _, Sym as _},
 };
@@ -29,7 +29,7 @@ pub(super) struct PluginElf {
 }
 
 // Hosts have 64 bits.
-type Header = elf::FileHeader64<Endianness>;
+type Header = elf::FileHeader64<NativeEndian>;
 type Segment = <Header as object::read::elf::FileHeader>::ProgramHeader;
 type Section = <Header as object::read::elf::FileHeader>::SectionHeader;
 type Sections<'d, R> = object::read::elf::SectionTable<'d, Header, R>;
@@ -37,7 +37,7 @@ type Sections<'d, R> = object::read::elf::SectionTable<'d, Header, R>;
 /// A file whose tables are all inside it.
 struct Image<'d, R: ReadRef<'d>> {
     data: R,
-    endian: Endianness,
+    endian: NativeEndian,
     bytes: u64,
     segments: &'d [Segment],
     sections: Sections<'d, R>,
@@ -246,7 +246,7 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             if name.starts_with(SYMBOL_PREFIX) {
                 ours.push((name.to_owned(), symbol.st_value(self.endian)));
             } else if let Some(rest) = name.strip_prefix(SYMBOL_PREFIX_ANY_MAJOR) {
-                foreign = foreign.or(rest.split_once("__"));
+                foreign = foreign.or_else(|| rest.split_once("__"));
             }
         }
         match (ours.pop(), ours.is_empty(), foreign) {

@@ -101,11 +101,11 @@ fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
     }
     let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(plugin) = loaded.get(&inspected.stamp) {
-        return Ok(plugin.clone());
+        return Ok(*plugin);
     }
     let entry = open_library(file, &inspected)?;
     let plugin = checked(entry, &Source::File(&inspected))?;
-    loaded.insert(inspected.stamp, plugin.clone());
+    loaded.insert(inspected.stamp, plugin);
     Ok(plugin)
 }
 

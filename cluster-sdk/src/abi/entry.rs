@@ -1,9 +1,6 @@
 //! The one symbol that a plugin exports, and what it points at.
 
-#![allow(
-    unsafe_code,
-    reason = "what the symbol points at is vouched for by its name and its handshake"
-)]
+#![allow(unsafe_code, reason = "what the symbol points at is vouched for by its name and its handshake")]
 
 use std::{ffi::c_void, fmt};
 
@@ -70,9 +67,7 @@ impl RootModule for PluginTable_Ref {
     const BASE_NAME: &'static str = "libcluster_plugin";
     const NAME: &'static str = "libcluster_plugin";
     // Not the version that counts: that one is in the handshake.
-    const VERSION_STRINGS: VersionStrings = VersionStrings {
-        version: RStr::from_str("1.0.0"),
-    };
+    const VERSION_STRINGS: VersionStrings = VersionStrings { version: RStr::from_str("1.0.0") };
 }
 
 /// The header of a plugin: used by the macros, in a `static` of the plugin.
@@ -105,10 +100,7 @@ impl PluginEntry {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(handshake: Handshake, header: &'static LibHeader) -> Self {
-        Self {
-            handshake,
-            header: HeaderPtr(header),
-        }
+        Self { handshake, header: HeaderPtr(header) }
     }
 
     /// Who the plugin is.

@@ -67,14 +67,9 @@ impl Panicked {
         let noted = LAST.with(|last| last.try_borrow_mut().ok().and_then(|mut last| last.take()));
         let text = || {
             let text = payload.downcast_ref::<&str>().copied();
-            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-                .map(str::to_owned)
+            text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).map(str::to_owned)
         };
-        Self(
-            noted
-                .or_else(text)
-                .unwrap_or_else(|| "panic without a message".to_owned()),
-        )
+        Self(noted.or_else(text).unwrap_or_else(|| "panic without a message".to_owned()))
     }
 }
 

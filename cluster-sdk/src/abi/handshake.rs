@@ -101,11 +101,7 @@ impl Handshake {
             abi_major: ABI_MAJOR,
             abi_minor: ABI_MINOR,
             interface: INTERFACE_ABI_STABLE,
-            flags: if cfg!(panic = "unwind") {
-                FLAG_PANIC_UNWIND
-            } else {
-                0
-            },
+            flags: if cfg!(panic = "unwind") { FLAG_PANIC_UNWIND } else { 0 },
             features_needed: 0,
             cpu_features: CPU_FEATURES_BUILT_FOR,
             sdk: padded(env!("CARGO_PKG_VERSION")),
@@ -122,11 +118,7 @@ impl Handshake {
     /// # Errors
     /// [`HandshakeError`] when it is none, or one of another major version.
     pub fn parse(bytes: &[u8]) -> Result<Self, HandshakeError> {
-        let mut reader = Reader(
-            bytes
-                .get(..HANDSHAKE_BYTES)
-                .ok_or(HandshakeError::Short(bytes.len()))?,
-        );
+        let mut reader = Reader(bytes.get(..HANDSHAKE_BYTES).ok_or(HandshakeError::Short(bytes.len()))?);
         let read = Self {
             magic: reader.take(),
             handshake_bytes: u32::from_le_bytes(reader.take()),
@@ -147,9 +139,7 @@ impl Handshake {
             return Err(HandshakeError::Magic);
         }
         if read.abi_major != ABI_MAJOR {
-            return Err(HandshakeError::Major {
-                major: read.abi_major,
-            });
+            return Err(HandshakeError::Major { major: read.abi_major });
         }
         for (name, text) in [
             ("SDK version", &read.sdk[..]),
@@ -196,13 +186,11 @@ impl Handshake {
 
     /// What it offers; kinds that are not known are left out.
     pub fn offers(&self) -> impl Iterator<Item = (OfferKind, &str)> {
-        text(&self.offers)
-            .split_ascii_whitespace()
-            .filter_map(|offer| match offer.split_once(':')? {
-                ("s", name) => Some((OfferKind::Strategy, name)),
-                ("c", name) => Some((OfferKind::Connector, name)),
-                _ => None,
-            })
+        text(&self.offers).split_ascii_whitespace().filter_map(|offer| match offer.split_once(':')? {
+            ("s", name) => Some((OfferKind::Strategy, name)),
+            ("c", name) => Some((OfferKind::Connector, name)),
+            _ => None,
+        })
     }
 
     /// Whether panics unwind, so that they can be caught.
@@ -241,26 +229,17 @@ impl Reader<'_> {
 /// Up to the first NUL.
 fn text(bytes: &[u8]) -> &str {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    bytes
-        .get(..end)
-        .and_then(|bytes| str::from_utf8(bytes).ok())
-        .unwrap_or("")
+    bytes.get(..end).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or("")
 }
 
 /// The text and NULs after it; the compiler says if it does not fit.
-#[expect(
-    clippy::indexing_slicing,
-    reason = "evaluated by the compiler; const code has no get_mut"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler; const code has no get_mut")]
 const fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     let mut rest = text.as_bytes();
     let mut at = 0;
     while let [byte, after @ ..] = rest {
-        assert!(
-            at < N,
-            "name or version of the crate does not fit in the handshake"
-        );
+        assert!(at < N, "name or version of the crate does not fit in the handshake");
         bytes[at] = *byte;
         at += 1;
         rest = after;

@@ -236,16 +236,12 @@ impl LoadedPlugin {
         layout::check(theirs, handshake.abi_minor).map_err(LoadError::Layout)?;
         // SAFETY: the layout was checked just now, in the direction of the versions.
         let table = unsafe { library.unchecked_layout::<PluginTable_Ref>() };
-        Ok(Self {
-            table: table.map_err(|err| LoadError::NoTable(err.to_string()))?,
-        })
+        Ok(Self { table: table.map_err(|err| LoadError::NoTable(err.to_string()))? })
     }
 
     /// A table of this very build, which needs no check.
     pub(crate) fn of_this_build<P: super::entry::Plugin>() -> Self {
-        Self {
-            table: super::entry::Table::<P>::REF,
-        }
+        Self { table: super::entry::Table::<P>::REF }
     }
 
     /// Gives the number back.
@@ -278,11 +274,7 @@ impl LoadedPlugin {
         local: &LocalNode,
     ) -> Result<Vec<ConfigError>, PluginError> {
         let (config, local) = (to_json(config), to_json(local));
-        let (name, config, local) = (
-            Bytes::new(name.as_bytes()),
-            Bytes::new(&config),
-            Bytes::new(&local),
-        );
+        let (name, config, local) = (Bytes::new(name.as_bytes()), Bytes::new(&config), Bytes::new(&local));
         let mut answer = Vec::new();
         // SAFETY: the table was checked; the bytes and the sink's buffer outlive the call.
         let code = unsafe { self.table.validate()(kind.code(), name, config, local, Sink::new(&mut answer)) };
@@ -355,11 +347,7 @@ fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn list(errors: &[ConfigError]) -> String {
-    errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 // === impl Exit ===

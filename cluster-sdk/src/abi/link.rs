@@ -43,12 +43,7 @@ impl HostLink {
     /// `args.host` and `args.host_ctx` must stay valid until [`HostLink::is_idle`] has been true after
     /// [`HostLink::close`], which is what the host promises until `destroy` returns OK.
     pub(super) unsafe fn new(args: &StartArgs) -> Self {
-        Self {
-            table: args.host,
-            ctx: args.host_ctx,
-            gate: AtomicUsize::new(0),
-            composing: Mutex::new(()),
-        }
+        Self { table: args.host, ctx: args.host_ctx, gate: AtomicUsize::new(0), composing: Mutex::new(()) }
     }
 
     /// No call begins after this.
@@ -177,9 +172,7 @@ impl HostLink {
 
 impl fmt::Debug for HostLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostLink")
-            .field("idle", &self.is_idle())
-            .finish_non_exhaustive()
+        f.debug_struct("HostLink").field("idle", &self.is_idle()).finish_non_exhaustive()
     }
 }
 
@@ -203,9 +196,7 @@ pub(crate) fn chunks(records: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let mut end = 0;
         while let Some(length) = rest.get(end..).and_then(<[u8]>::first_chunk::<4>) {
-            let record = usize::try_from(u32::from_le_bytes(*length))
-                .unwrap_or(usize::MAX)
-                .saturating_add(4);
+            let record = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX).saturating_add(4);
             let next = end.saturating_add(record);
             if end > 0 && next > CHUNK_BYTES_MAX {
                 break;
@@ -251,20 +242,10 @@ mod tests {
     #[test]
     fn boundary() {
         let fixed = 4 + 2 + "n000000@h".len() + 2 + 1 + 2;
-        for (last, expected) in [
-            (0, vec![CHUNK_BYTES_MAX]),
-            (1, vec![CHUNK_BYTES_MAX - 16_384, 16_385]),
-        ] {
+        for (last, expected) in [(0, vec![CHUNK_BYTES_MAX]), (1, vec![CHUNK_BYTES_MAX - 16_384, 16_385])] {
             let sizes = [vec![16_384 - fixed; 15], vec![16_384 - fixed + last]].concat();
-            let list: NodeList = sizes
-                .iter()
-                .enumerate()
-                .map(|(number, size)| node(number, *size))
-                .collect();
-            assert_eq!(
-                chunks(list.as_bytes()).map(<[u8]>::len).collect::<Vec<_>>(),
-                expected
-            );
+            let list: NodeList = sizes.iter().enumerate().map(|(number, size)| node(number, *size)).collect();
+            assert_eq!(chunks(list.as_bytes()).map(<[u8]>::len).collect::<Vec<_>>(), expected);
         }
         assert_eq!(chunks(&[]).count(), 0);
     }

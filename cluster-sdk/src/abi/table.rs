@@ -74,7 +74,11 @@ macro_rules! codes {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, StableAbi)]
         pub struct $name(pub u32);
         impl $name { $($(#[$code_doc])* pub const $code: Self = Self($value);)+ }
-    )+};
+    )+
+        /// All codes with their names and values, for the golden test.
+        #[doc(hidden)]
+        pub const CODES: &[(&str, &str, u32)] = &[$($((stringify!($name), stringify!($code), $value)),+),+];
+    };
 }
 
 codes! {
@@ -283,18 +287,12 @@ pub struct PluginTable {
 
 impl Bytes {
     /// No bytes.
-    pub const EMPTY: Self = Self {
-        ptr: ptr::null(),
-        len: 0,
-    };
+    pub const EMPTY: Self = Self { ptr: ptr::null(), len: 0 };
 
     /// Borrows bytes; whoever passes the result on sees to it that they outlive the call.
     #[must_use]
     pub const fn new(bytes: &[u8]) -> Self {
-        Self {
-            ptr: bytes.as_ptr(),
-            len: bytes.len(),
-        }
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
     }
 
     /// How many.
@@ -350,10 +348,7 @@ impl Sink {
                 buffer.extend_from_slice(bytes);
             }
         }
-        Self {
-            ctx: ptr::from_mut(buffer).cast(),
-            write,
-        }
+        Self { ctx: ptr::from_mut(buffer).cast(), write }
     }
 
     /// Writes an answer.

@@ -1,6 +1,10 @@
 //! The functions of a [`PluginTable`](super::table::PluginTable): from bytes and codes to safe calls, and no panic out.
 
 #![allow(unsafe_code, reason = "the plugin's side of the boundary")]
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "one promise of the caller covers all that a call was given"
+)]
 
 use std::{hint::black_box, panic, time::Duration};
 
@@ -28,10 +32,7 @@ struct Failure {
 
 impl Failure {
     fn new(code: Code, text: impl Into<String>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-        }
+        Self { code, text: text.into() }
     }
 }
 
@@ -118,14 +119,9 @@ pub(super) unsafe extern "C" fn update(instance: Instance, local: Bytes) {
 pub(super) unsafe extern "C" fn stop(instance: Instance, reason: StopCode, deadline_ms: u64) {
     // SAFETY: the host gives back what `start` gave it.
     let thread = unsafe { thread(instance) };
-    let reason = if reason == StopCode::RESTART {
-        StopReason::Restart
-    } else {
-        StopReason::Leave
-    };
-    drop(guarded(|| {
-        thread.stop(reason, Duration::from_millis(deadline_ms))
-    }));
+    let reason = if reason == StopCode::RESTART { StopReason::Restart } else { StopReason::Leave };
+    let within = Duration::from_millis(deadline_ms);
+    drop(guarded(|| thread.stop(reason, within)));
 }
 
 pub(super) unsafe extern "C" fn submit(
@@ -173,15 +169,16 @@ unsafe fn thread<'a>(instance: Instance) -> &'a Thread {
 }
 
 fn find(offers: &'static [OfferDef], kind: OfferCode, name: &str) -> Result<&'static OfferDef, Failure> {
-    let found = offers
-        .iter()
-        .find(|offer| offer.kind.code() == kind && offer.name == name);
-    found.ok_or_else(|| {
-        Failure::new(
-            Code::UNKNOWN,
-            format!("the plugin offers no {name:?} of this kind"),
-        )
-    })
+    let found = offers.iter().find(|offer| offer.kind.code() == kind && offer.name == name);
+    found.ok_or_else(|| Failure::new(Code::UNKNOWN, format!("the plugin offers no {} {name:?}", kind_word(kind))))
+}
+
+const fn kind_word(kind: OfferCode) -> &'static str {
+    match kind {
+        OfferCode::STRATEGY => "strategy",
+        OfferCode::CONNECTOR => "connector",
+        _ => "thing of that kind named",
+    }
 }
 
 /// # Safety

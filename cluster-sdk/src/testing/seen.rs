@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
+    fmt::{self, Write as _},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -62,11 +62,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(members_max: usize) -> Self {
-        Self {
-            members_max,
-            events: Mutex::default(),
-            changed: Condvar::new(),
-        }
+        Self { members_max, events: Mutex::default(), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Events> {
@@ -95,15 +91,14 @@ impl Seen {
 
     pub(super) fn missing(&self, what: &str) -> Missing {
         let events = self.lock();
-        let exit = events
-            .exit
-            .as_ref()
-            .map_or_else(|| "runs".to_owned(), ToString::to_string);
+        let exit = events.exit.as_ref().map_or_else(|| "runs".to_owned(), ToString::to_string);
         let status = events.statuses.last();
         let mut text = format!("{what}; instance {exit}; last status: {status:?}; log:");
         let skipped = events.logs.len().saturating_sub(LINES_SHOWN_MAX);
         for line in events.logs.iter().skip(skipped) {
-            text.push_str(&format!("\n  {} {}: {}", line.level, line.target, line.message));
+            let LogLine { level, target, message } = line;
+            // Writing to a string cannot fail.
+            write!(text, "\n  {level} {target}: {message}").unwrap_or_default();
         }
         Missing(text)
     }

@@ -4,7 +4,7 @@ use expect_test::expect;
 use proptest::prelude::*;
 
 use super::*;
-use crate::verdict::Tally;
+use crate::{runtime::now, verdict::Tally};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -18,7 +18,9 @@ fn listener(networks: Option<&[&str]>, secret: Option<&str>) -> Listener {
     };
     let networks = networks.map(|list| list.iter().map(|network| network.parse().unwrap()).collect());
     let mut listener = Listener::new(local, Allow::new(networks), Roster::new(TIMEOUT));
-    listener.set_envelope(secret.map_or(Envelope::Plain, |secret| Envelope::Sealed(Cipher::new(secret))));
+    listener.set_envelope(secret.map_or(Envelope::Plain, |secret| {
+        Envelope::Sealed(Box::new(Cipher::new(secret)))
+    }));
     listener
 }
 
@@ -42,19 +44,15 @@ fn goodbye(name: &str, cluster: Option<&str>, incarnation: Option<u64>) -> Vec<u
     .encode()
 }
 
-/// One datagram of each kind, the verdict on it, and whether it is answered.
-#[test]
-fn verdicts() {
-    let mut listener = listener(Some(&["10.0.0.0/8"]), None);
-    let now = Instant::now();
+/// One datagram of each kind, for a node `me@10.0.0.1` of incarnation 100 in cluster `blue` that allows 10.0.0.0/8.
+fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
     let bad_record = Heartbeat {
         subject: Subject::Alive("r@10.0.0.9".into()),
         cluster: None,
         incarnation: None,
         record: b"junk",
     };
-    let mut table = String::new();
-    for (what, mut datagram) in [
+    vec![
         ("newcomer", alive("a@10.0.0.2", Some("blue"), Some(5))),
         ("again", alive("a@10.0.0.2", Some("blue"), Some(5))),
         ("restarted", alive("a@10.0.0.2", Some("blue"), Some(6))),
@@ -98,15 +96,24 @@ fn verdicts() {
             Cipher::new("s").seal(&alive("a@10.0.0.2", None, None), [7; 16]),
         ),
         ("too large", vec![0; DATAGRAM_READ_BYTES_MAX + 1]),
-    ] {
+    ]
+}
+
+/// The verdict on each kind of datagram, and whether it is answered.
+#[test]
+fn verdicts() {
+    let mut listener = listener(Some(&["10.0.0.0/8"]), None);
+    let now = now();
+    let verdicts = datagrams().into_iter().map(|(what, mut datagram)| {
         let verdict = listener.handle_datagram(now, &mut datagram);
         let answer = if listener.take_wants_answer() {
             ", answer"
         } else {
             ""
         };
-        table += &format!("{what}: {}{answer}\n", verdict.counter());
-    }
+        format!("{what}: {}{answer}\n", verdict.counter())
+    });
+    let table: String = verdicts.collect();
     expect![[r#"
         newcomer: datagrams_accepted, answer
         again: datagrams_accepted
@@ -149,7 +156,7 @@ fn verdicts() {
 /// With a secret only what is sealed with it is understood; before the secret could be read nothing is.
 #[test]
 fn envelopes() {
-    let now = Instant::now();
+    let now = now();
     let plain = alive("a@10.0.0.2", Some("blue"), Some(5));
     let mut sealed = listener(None, Some("s"));
     let verdict =
@@ -174,7 +181,7 @@ fn envelopes() {
 #[test]
 fn other_clusters_are_bounded() {
     let mut listener = listener(None, None);
-    let now = Instant::now();
+    let now = now();
     for n in 0..1_000 {
         let mut datagram = alive("a@10.0.0.2", Some(&format!("green{n}")), Some(1));
         assert_eq!(
@@ -193,9 +200,12 @@ fn a_million_bad_datagrams_change_nothing() {
     let mut random = fastrand::Rng::with_seed(1);
     for secret in [None, Some("s")] {
         let mut listener = listener(Some(&["10.0.0.0/8"]), secret);
-        let start = Instant::now();
+        let start = now();
         let known = alive("a@10.0.0.2", Some("blue"), Some(5));
-        let known = secret.map_or(known.clone(), |secret| Cipher::new(secret).seal(&known, [7; 16]));
+        let known = match secret {
+            Some(secret) => Cipher::new(secret).seal(&known, [7; 16]),
+            None => known,
+        };
         assert_eq!(
             listener.handle_datagram(start, &mut known.clone()),
             Verdict::Accepted
@@ -263,7 +273,7 @@ proptest! {
         bits in any::<u8>(),
         cut in 0_usize..80,
     ) {
-        let now = Instant::now();
+        let now = now();
         let mut damaged = alive("a@10.0.0.2", Some("blue"), Some(5));
         if let Some(byte) = damaged.get_mut(at) {
             *byte ^= bits;

@@ -14,7 +14,7 @@ struct Script {
 
 impl Script {
     fn new() -> Self {
-        let start = Instant::now();
+        let start = crate::runtime::now();
         Self {
             roster: Roster::new(TIMEOUT),
             start,

@@ -54,10 +54,9 @@ fn outcome(datagram: &[u8], secret: Option<&str>) -> String {
 /// under all others to nothing.
 #[test]
 fn fixtures_decode_as_recorded() {
-    let mut table = String::new();
     let files = fixtures();
     assert_eq!(files.len(), 38);
-    for (name, datagram) in files {
+    let lines = files.into_iter().map(|(name, datagram)| {
         let outcomes = [None, Some("somepassword"), Some("s"), Some(""), Some("pässwörd")]
             .map(|secret| (secret, outcome(&datagram, secret)))
             .into_iter()
@@ -67,8 +66,9 @@ fn fixtures_decode_as_recorded() {
                 Some(secret) => format!("{outcome} under {secret:?}"),
             })
             .collect::<Vec<_>>();
-        table += &format!("{name}: {}\n", outcomes.join(", "));
-    }
+        format!("{name}: {}\n", outcomes.join(", "))
+    });
+    let table: String = lines.collect();
     expect![[r#"
         gossip-negative/accepted-oddity-nil-node: nil (3)
         gossip-negative/accepted-oddity-no-at-sign: nohost (6)

@@ -78,8 +78,7 @@ impl LogRecord<'_> {
             (&name, Some(&topology as &dyn Value)),
             (&module, Some(&self.target as &dyn Value)),
         ];
-        self.dispatch
-            .event(&Event::new(metadata, &metadata.fields().value_set(&values)));
+        self.dispatch.event(&Event::new(metadata, &metadata.fields().value_set(&values)));
     }
 }
 

@@ -1,5 +1,10 @@
 //! The functions of a [`HostTable`]: from bytes and codes to the [`HostInterface`], and no panic out.
 
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "one promise of the caller covers all that a call was given"
+)]
+
 use std::{
     collections::HashSet,
     panic::{self, AssertUnwindSafe},
@@ -160,12 +165,8 @@ unsafe extern "C" fn ping(ctx: HostCtx, value: u64) -> u64 {
 unsafe extern "C" fn log(ctx: HostCtx, level: LevelCode, target: Bytes, message: Bytes) {
     // SAFETY: see the heading, here and below.
     let (receiver, target, message) = unsafe { (receiver(ctx), text(target), text(message)) };
-    let record = LogRecord {
-        level: level.level(),
-        target: &target,
-        message: &message,
-        dispatch: &receiver.dispatch,
-    };
+    let record =
+        LogRecord { level: level.level(), target: &target, message: &message, dispatch: &receiver.dispatch };
     receiver.guarded((), |interface| interface.log(&record));
 }
 
@@ -227,17 +228,9 @@ unsafe extern "C" fn report_commit(ctx: HostCtx) -> Code {
         return Code::MALFORMED;
     };
     let report = if draft.kind == ReportCode::RESET {
-        Report::Reset(View {
-            completeness: draft.completeness,
-            ttl: draft.ttl,
-            nodes: upserts,
-        })
+        Report::Reset(View { completeness: draft.completeness, ttl: draft.ttl, nodes: upserts })
     } else {
-        Report::Apply(Changes {
-            ttl: draft.ttl,
-            upserts,
-            removals,
-        })
+        Report::Apply(Changes { ttl: draft.ttl, upserts, removals })
     };
     if receiver.has_exited() {
         return Code::STOPPING;
@@ -262,13 +255,8 @@ unsafe extern "C" fn status(ctx: HostCtx, health: HealthCode, why: Bytes, counte
         _ => Health::Degraded,
     };
     let counters = serde_json::from_slice(counters).unwrap_or_default();
-    receiver.guarded((), |interface| {
-        interface.status(InstanceStatus {
-            health,
-            reason,
-            counters,
-        })
-    });
+    let status = InstanceStatus { health, reason, counters };
+    receiver.guarded((), |interface| interface.status(status));
 }
 
 unsafe extern "C" fn completed(ctx: HostCtx, op: u64, outcome: OutcomeCode, why: Bytes) {
@@ -293,12 +281,7 @@ unsafe extern "C" fn link(ctx: HostCtx, generation: u64, node: Bytes, up: Flag, 
         return;
     };
     if receiver.is_current(generation) {
-        let change = LinkChange {
-            generation,
-            node,
-            up: up == Flag::YES,
-            reason,
-        };
+        let change = LinkChange { generation, node, up: up == Flag::YES, reason };
         receiver.guarded((), |interface| interface.link(change));
     }
 }

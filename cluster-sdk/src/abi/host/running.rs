@@ -33,12 +33,7 @@ unsafe impl Sync for Running {}
 
 impl Running {
     pub(super) const fn new(table: PluginTable_Ref, instance: Instance, receiver: Arc<Receiver>) -> Self {
-        Self {
-            table,
-            instance,
-            receiver,
-            destroyed: false,
-        }
+        Self { table, instance, receiver, destroyed: false }
     }
 
     /// The local node has changed.
@@ -121,9 +116,7 @@ impl Drop for Running {
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
-            .field("exited", &self.receiver.has_exited())
-            .finish_non_exhaustive()
+        f.debug_struct("Running").field("exited", &self.receiver.has_exited()).finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,364 @@
+//! How instances begin, speak and end, through the tables.
+
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+
+use cluster_sdk::{
+    Changes, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result, StopReason, Strategy, View,
+    abi::host::{Exit, ExitKind, HostInterface, InstanceStatus, LoadedPlugin, LogRecord, PluginError, Start},
+    anyhow::{Context as _, anyhow, bail},
+    testing::{Setting, TestHost},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::{Level, level_filters::LevelFilter};
+
+/// What a [`Scripted`] does.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Script {
+    /// Its steps
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    Report(Vec<String>),
+    Healthy,
+    Degraded(String),
+    Denied(String),
+    Count(u64),
+    Log,
+    Yield,
+    Wait,
+    Panic,
+    PanicInTask,
+    PanicOnDrop,
+    Fail,
+    AwaitStop,
+    Farewell,
+    AwaitLocal,
+}
+
+/// Does what its config says.
+struct Scripted;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped")
+    }
+}
+
+impl Strategy for Scripted {
+    const NAME: &'static str = "scripted";
+    type Config = Script;
+
+    fn validate(config: &Script, local: &LocalNode) -> Vec<ConfigError> {
+        assert!(local.cluster != "panic", "validate panics");
+        let none = ConfigError { path: "steps".to_owned(), message: "there are none".to_owned() };
+        if config.steps.is_empty() { vec![none] } else { vec![] }
+    }
+
+    async fn run(config: Script, ctx: Context) -> Result<()> {
+        let mut bomb = None;
+        for step in config.steps {
+            match step {
+                Step::Report(names) => ctx.report(view(&names))?,
+                Step::Healthy => ctx.healthy(),
+                Step::Degraded(reason) => ctx.degraded(&reason),
+                Step::Denied(reason) => ctx.denied(&reason),
+                Step::Count(add) => ctx.count("things", add),
+                Step::Log => log(),
+                Step::Yield => tokio::task::yield_now().await,
+                Step::Wait => pending().await,
+                Step::Panic => panic!("step {}", 7),
+                Step::PanicInTask => {
+                    let task = tokio::task::spawn_local(async { panic!("in a task") });
+                    task.await.context("task")?;
+                }
+                Step::PanicOnDrop => bomb = Some(Bomb),
+                Step::Fail => return Err(anyhow!("connection refused").context("asking the source")),
+                Step::AwaitStop => {
+                    let reason = ctx.stopping().await;
+                    ctx.degraded(&format!("{reason:?}"));
+                }
+                Step::Farewell => {
+                    let removals = [Node::try_new("a@h")?].into_iter().collect();
+                    ctx.apply(Changes { removals, ..Changes::default() })?;
+                }
+                Step::AwaitLocal => {
+                    ctx.local_changed().await;
+                    ctx.degraded(&format!("{:?}", ctx.local().addresses));
+                }
+            }
+        }
+        drop(bomb);
+        Ok(())
+    }
+}
+
+fn log() {
+    tracing::error!(code = 7, name = "x", "first {}", "line");
+    tracing::warn!("second");
+    tracing::info!(target: "elsewhere", "third");
+    tracing::debug!("fourth");
+    tracing::trace!(only = "fields");
+}
+
+fn view(names: &[String]) -> View {
+    View::complete(names.iter().map(|name| Node::try_new(name).unwrap()))
+}
+
+fn start(steps: Value) -> TestHost {
+    TestHost::strategy::<Scripted>(json!({ "steps": steps })).unwrap()
+}
+
+/// However an instance ends, the host is told how and why.
+#[test]
+fn exits() {
+    for (steps, kind, reason) in [
+        (json!(["yield"]), ExitKind::Finished, None),
+        (json!(["fail"]), ExitKind::Failed, Some("asking the source: connection refused")),
+        (json!(["panic"]), ExitKind::Panicked, Some("step 7, at cluster-sdk/tests/instances.rs:")),
+        (json!(["yield", "panic"]), ExitKind::Panicked, Some("step 7, at cluster-sdk/tests/instances.rs:")),
+        (json!(["panic_on_drop"]), ExitKind::Panicked, Some("dropped, at cluster-sdk/tests/instances.rs:")),
+        (json!(["panic_in_task"]), ExitKind::Failed, Some("task: task ")),
+    ] {
+        let exit = start(steps).exit().unwrap();
+        assert_eq!(exit.kind, kind, "{exit}");
+        match reason {
+            Some(reason) => assert!(exit.reason.clone().unwrap().starts_with(reason), "{exit}"),
+            None => assert_eq!(exit.reason, None),
+        }
+    }
+}
+
+/// A panic is logged with its place, also where the author's code hides it.
+#[test]
+fn panics_are_logged() {
+    let host = start(json!(["panic_in_task"]));
+    let line = host.wait_for_log("panicked: in a task, at cluster-sdk/tests/instances.rs:").unwrap();
+    assert_eq!(line.level, Level::ERROR);
+}
+
+/// Who has not asked for the stop is dropped at once; who has is given until the deadline, and may say farewell.
+#[test]
+fn stops() {
+    for (steps, within, expected) in [
+        (json!(["wait"]), 3_600, "stopped"),
+        (json!(["await_stop"]), 3_600, "stopped"),
+        (json!(["await_stop", "fail"]), 3_600, "stopped: asking the source: connection refused"),
+        (json!(["await_stop", "wait"]), 0, "stopped: not done at the deadline"),
+        (json!(["await_stop", "panic"]), 3_600, "panicked: step 7, at"),
+        (json!(["panic_on_drop", "wait"]), 3_600, "panicked: dropped, at"),
+    ] {
+        let host = start(json!([["log"], steps.as_array().unwrap().clone()].concat()));
+        host.wait_for_log("fields").unwrap();
+        host.request_stop(StopReason::Leave, Duration::from_secs(within));
+        let exit = host.exit().unwrap().to_string();
+        assert!(exit.starts_with(expected), "{exit} instead of {expected}");
+    }
+
+    let host = start(json!([{ "report": ["a@h"] }, "await_stop", "farewell"]));
+    assert!(matches!(host.next_report(), Ok(Report::Reset(_))));
+    host.request_stop(StopReason::Restart, Duration::from_secs(3_600));
+    let Ok(Report::Apply(changes)) = host.next_report() else { panic!("no farewell") };
+    assert_eq!((changes.upserts.len(), changes.removals.len()), (0, 1));
+    assert_eq!(host.exit().unwrap().kind, ExitKind::Stopped);
+    assert_eq!(host.status().unwrap().reason.as_deref(), Some("Restart"));
+}
+
+/// An instance that was stopped is free when it has said so, and a dropped one stops.
+#[test]
+fn destroyed() {
+    let host = start(json!(["wait"]));
+    assert!(!format!("{:?}", host.running()).contains("exited: true"));
+    host.stop().unwrap();
+    assert!(format!("{:?}", host.running()).contains("exited: true"));
+}
+
+/// Configs and names that are wrong are told before anything starts; what panics on the host's thread is caught.
+#[test]
+fn refused_starts() {
+    let refused = |setting: &Setting, config| setting.strategy::<Scripted>(config).unwrap_err();
+    let setting = Setting::default();
+    let PluginError::Config(errors) = refused(&setting, json!({ "steps": [], "stops": 1 })) else { panic!() };
+    let [error] = errors.as_slice() else { panic!("{errors:?}") };
+    assert_eq!(error.path, "stops");
+    let PluginError::Config(errors) = refused(&setting, json!({ "steps": [] })) else { panic!() };
+    assert_eq!(errors[0].to_string(), "steps: there are none");
+    let mut panics = setting.clone();
+    panics.local.cluster = "panic".to_owned();
+    let error = refused(&panics, json!({ "steps": ["wait"] })).to_string();
+    assert!(error.starts_with("panicked: validate panics, at cluster-sdk/tests/instances.rs:"), "{error}");
+    let unknown = setting.offer(plugin(), cluster_sdk::OfferKind::Connector, "scripted", json!({})).unwrap_err();
+    assert_eq!(unknown.to_string(), r#"the plugin offers no connector "scripted""#);
+}
+
+cluster_sdk::plugin!(strategies: [Scripted], discover: [Flaky]);
+
+/// Log lines cross with level, module and fields, and no more than the host wants.
+#[test]
+fn logs() {
+    let wanted = [
+        "ERROR instances: first line code=7 name=\"x\"",
+        "WARN instances: second",
+        "INFO elsewhere: third",
+        "DEBUG instances: fourth",
+        "TRACE instances: only=\"fields\"",
+    ];
+    for (level, lines) in [(LevelFilter::TRACE, 5), (LevelFilter::INFO, 3), (LevelFilter::ERROR, 1), (LevelFilter::OFF, 0)]
+    {
+        let setting = Setting { log_level: level, ..Setting::default() };
+        let host = setting.strategy::<Scripted>(json!({ "steps": ["log"] })).unwrap();
+        host.exit().unwrap();
+        let logs = host.logs();
+        let shown: Vec<_> =
+            logs.iter().map(|line| format!("{} {}: {}", line.level, line.target, line.message)).collect();
+        assert_eq!(shown, wanted[..lines], "{level}");
+    }
+}
+
+/// The first report means health; only changes are told; counters come with them, at the latest with the end.
+#[test]
+fn statuses() {
+    let steps = json!([
+        { "report": ["a@h"] }, "healthy", { "count": 2 }, { "degraded": "x" }, { "degraded": "x" }, { "degraded": "y" },
+        { "report": ["a@h"] }, { "denied": "y" }, "healthy", { "count": 3 }
+    ]);
+    let host = start(steps);
+    host.exit().unwrap();
+    let statuses = host.statuses();
+    let shown: Vec<_> = statuses
+        .iter()
+        .map(|status| (status.health.as_str(), status.reason.as_deref(), status.counters.get("things").copied()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("running", None, None),
+            ("degraded", Some("x"), Some(2)),
+            ("degraded", Some("y"), Some(2)),
+            ("denied", Some("y"), Some(2)),
+            ("running", None, Some(2)),
+            ("running", None, Some(5)),
+        ]
+    );
+}
+
+/// Counters are sent although nothing else happens.
+#[test]
+fn counters_alone() {
+    let host = start(json!([{ "count": 2 }, "wait"]));
+    let status = host.wait_for_status(|status| status.counters.contains_key("things")).unwrap();
+    assert_eq!((status.health.as_str(), status.counters["things"]), ("starting", 2));
+}
+
+/// A strategy hears of a change of the local node.
+#[test]
+fn local_node() {
+    let host = start(json!(["log", "await_local", "wait"]));
+    host.wait_for_log("fields").unwrap();
+    let local = LocalNode { addresses: vec!["10.0.0.1:1".to_owned()], ..Setting::default().local };
+    host.update(&local);
+    host.wait_for_status(|status| status.reason.as_deref() == Some(r#"["10.0.0.1:1"]"#)).unwrap();
+}
+
+/// What the host refuses is an error for the strategy, and nothing of it arrives.
+#[test]
+fn refused_reports() {
+    let setting = Setting { members_max: 1, ..Setting::default() };
+    let steps = json!({ "steps": [{ "report": ["a@h"] }, { "report": ["a@h", "b@h"] }] });
+    let host = setting.strategy::<Scripted>(steps).unwrap();
+    let exit = host.exit().unwrap();
+    assert_eq!(exit.to_string(), "failed: report has more nodes than the topology may have");
+    assert_eq!(host.reports().len(), 1);
+}
+
+/// Finds nodes only after a few tries, and with "never" none.
+struct Flaky;
+
+#[derive(Deserialize, JsonSchema)]
+struct FlakyConfig {
+    never: bool,
+}
+
+impl Discover for Flaky {
+    const NAME: &'static str = "flaky";
+    type Config = FlakyConfig;
+    const INTERVAL: Duration = Duration::from_millis(1);
+
+    fn discover(config: &FlakyConfig, ctx: &Context) -> impl Future<Output = Result<View>> {
+        ctx.count("tries", 1);
+        let never = config.never;
+        async move {
+            if never || fastrand::bool() {
+                bail!("no such host");
+            }
+            Ok(view(&["a@h".to_owned()]))
+        }
+    }
+}
+
+/// Look-ups repeat; one that fails is a degraded topology and never a report; one that succeeds again is health.
+#[test]
+fn look_ups() {
+    let host = TestHost::discover::<Flaky>(json!({ "never": false })).unwrap();
+    host.wait_for_status(|status| status.reason.as_deref() == Some("no such host")).unwrap();
+    host.wait_for_status(|status| status.reason.is_none()).unwrap();
+    for _ in 0..3 {
+        let Ok(Report::Reset(view)) = host.next_report() else { panic!() };
+        assert_eq!(view.nodes.len(), 1);
+    }
+    assert_eq!(host.stop().unwrap().to_string(), "stopped");
+
+    let host = TestHost::discover::<Flaky>(json!({ "never": true })).unwrap();
+    host.wait_for_status(|status| status.counters.get("tries").is_some_and(|tries| *tries > 2)).unwrap();
+    assert_eq!(host.reports(), []);
+}
+
+/// What a host's own code does wrong.
+struct BadHost(std::sync::mpsc::Sender<Exit>);
+
+impl HostInterface for BadHost {
+    fn log(&self, _: &LogRecord<'_>) {
+        panic!("in log")
+    }
+    fn report(&self, _: Report) -> Result<(), Refused> {
+        panic!("in report")
+    }
+    fn status(&self, _: InstanceStatus) {
+        panic!("in status")
+    }
+    fn exited(&self, exit: Exit) {
+        self.0.send(exit).unwrap();
+        panic!("in exited")
+    }
+}
+
+/// A panic on the host's side stays there: the plugin sees a refusal and goes on.
+#[test]
+fn host_panics() {
+    let (exits, exited) = std::sync::mpsc::channel();
+    let plugin = LoadedPlugin::from_entry(plugin()).unwrap();
+    let setting = Setting::default();
+    let start = Start {
+        kind: cluster_sdk::OfferKind::Strategy,
+        name: "scripted".to_owned(),
+        config: json!({ "steps": ["log", { "degraded": "x" }, { "report": ["a@h"] }] }),
+        topology: "bad".to_owned(),
+        local: setting.local,
+        log_level: LevelFilter::TRACE,
+    };
+    let running = plugin.start(&start, Arc::new(BadHost(exits))).unwrap();
+    let exit = exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
+    assert_eq!(exit.to_string(), "failed: host could not take the report");
+    drop(running);
+}
