@@ -34,6 +34,8 @@ pub struct Launch {
     pub config: String,
     /// The plugin directory.
     pub plugins: PathBuf,
+    /// Where its API listens in the place of the socket that it is followed by, which then is not.
+    pub listen: Option<String>,
     /// The network namespace, by its name; none is that of the test.
     pub network: Option<String>,
     /// Variables of the environment.
@@ -299,7 +301,7 @@ fn spawn(launch: &Launch, scratch: &Path) -> Child {
         .arg("--plugins")
         .arg(&launch.plugins)
         .arg("--listen")
-        .arg(format!("unix:{}", scratch.join("api.sock").display()))
+        .arg(launch.listen.clone().unwrap_or_else(|| format!("unix:{}", scratch.join("api.sock").display())))
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .env("NO_COLOR", "1")
         .stdin(Stdio::null())

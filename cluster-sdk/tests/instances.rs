@@ -159,7 +159,7 @@ fn stops() {
         (json!(["await_stop", "panic"]), 3_600, "panicked: step 7, at"),
         (json!(["panic_on_drop", "wait"]), 3_600, "panicked: dropped, at"),
     ] {
-        let host = start(json!([["log"], steps.as_array().unwrap().clone()].concat()));
+        let host = start(json!([vec![json!("log")], steps.as_array().unwrap().clone()].concat()));
         host.wait_for_log("fields").unwrap();
         host.request_stop(StopReason::Leave, Duration::from_secs(within));
         let exit = host.exit().unwrap().to_string();

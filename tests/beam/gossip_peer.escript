@@ -8,6 +8,7 @@
 -mode(compile).
 
 main([Port, Group, Node, Version | Secret]) ->
+    ok = io:setopts([{encoding, unicode}]),
     {ok, Address} = inet:parse_address(Group),
     Loopback = {127, 0, 0, 1},
     {ok, Socket} = gen_udp:open(list_to_integer(Port), [

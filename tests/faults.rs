@@ -1,0 +1,189 @@
+//! Strategies that misbehave, in a host with others that do not.
+
+use serde_json::{Value, json};
+
+use crate::{
+    host::{FAULTY, GOSSIP, Host, Launch, Plugins},
+    lan::Lan,
+};
+
+const SELF: &str = "self@127.0.0.1";
+const STEADY: [&str; 2] = ["x@10.0.0.1", "y@10.0.0.2"];
+const NODES: [&str; 4] = ["a@10.0.0.1", "b@10.0.0.2", "c@10.0.0.3", "d@10.0.0.4"];
+
+/// A host with a topology `steady` that does as it should, and one called `faulty`.
+fn host(plugins: &Plugins, faulty: &str) -> Host {
+    let config = format!(
+        r#"
+[node]
+name = "{SELF}"
+[topologies.steady]
+strategy = "fixed"
+connect = "none"
+config = {{ nodes = {STEADY:?} }}
+[topologies.faulty]
+connect = "none"
+{faulty}
+"#
+    );
+    Host::start(Launch { config, plugins: plugins.path().to_owned(), ..Launch::default() })
+}
+
+/// Nothing of what happens to `faulty` is noticed in `steady`.
+#[track_caller]
+fn check_steady(host: &Host) {
+    let steady = host.topology("steady");
+    assert_eq!((&steady["health"], &steady["restarts"]), (&json!("running"), &json!(0)));
+    let view = host.view();
+    for node in STEADY {
+        assert_eq!(view.state(node), Some("up"), "{node}");
+        assert_eq!(view.events_of("node_down", node).count(), 0, "{node}");
+    }
+    host.check_fold();
+}
+
+/// Waits until the topology is so.
+#[track_caller]
+fn wait_faulty(host: &Host, what: &str, until: impl Fn(&Value) -> bool) -> Value {
+    host.settle(what, || Some(host.topology("faulty")).filter(&until))
+}
+
+/// A strategy that panics, fails, or lies that nobody is there, disconnects nobody: neither its own nodes nor others'.
+#[test]
+fn nobody_is_disconnected() {
+    let plugins = Plugins::with(&[FAULTY]);
+    for (strategy, misbehaved) in [
+        ("panics", "restarts"),
+        ("fails", "restarts"),
+        ("lies_empty", "held"),
+    ] {
+        let host = host(&plugins, &format!("strategy = \"{strategy}\"\nconfig = {{ nodes = {NODES:?}, after_ms = 100 }}"));
+        let all: Vec<&str> = STEADY.iter().chain(&NODES).copied().chain([SELF]).collect();
+        host.wait_up(&all);
+        wait_faulty(&host, strategy, |topology| match &topology[misbehaved] {
+            Value::Array(held) => held.len() == NODES.len(),
+            restarts => restarts.as_u64() >= Some(2),
+        });
+        host.wait_up(&all);
+        let view = host.view();
+        assert_eq!((view.count("node_down"), view.count("node_left")), (0, 0), "{strategy}: {view}");
+        check_steady(&host);
+    }
+}
+
+/// Why a strategy ended is told with its topology and in the log, a panic's message included.
+#[test]
+fn ends_are_told() {
+    let plugins = Plugins::with(&[FAULTY]);
+    for (strategy, reason) in [("panics", "boom after 0 ms"), ("fails", "the source is gone")] {
+        let host = host(&plugins, &format!("strategy = \"{strategy}\"\nopts = {{ restart = \"temporary\" }}"));
+        let topology = wait_faulty(&host, "its end", |topology| topology["health"] == "stopped");
+        let told = topology["reason"].as_str().unwrap_or_default();
+        assert!(told.contains(reason), "{strategy}: {told}");
+        assert!(host.log().contains(reason), "{strategy}: {}", host.log());
+        host.wait("the event", |view| {
+            let mut changes = view.events.iter().filter(|event| event["type"] == "topology_changed");
+            changes.any(|event| {
+                event["topology"] == "faulty" && event["reason"].as_str().is_some_and(|text| text.contains(reason))
+            })
+        });
+        check_steady(&host);
+    }
+}
+
+/// The three restart types against the ways to end, and the limit on restarts.
+#[test]
+fn restart_types() {
+    let plugins = Plugins::with(&[FAULTY]);
+    let finishes = format!("strategy = \"finishes\"\nconfig = {{ nodes = {NODES:?} }}");
+    let fails = format!("strategy = \"fails\"\nconfig = {{ nodes = {NODES:?} }}");
+    for (strategy, opts, restarted) in [
+        (&finishes, "{ restart = \"permanent\" }", true),
+        (&finishes, "{ restart = \"transient\" }", false),
+        (&finishes, "{ restart = \"temporary\" }", false),
+        (&fails, "{ restart = \"transient\" }", true),
+        (&fails, "{ restart = \"temporary\" }", false),
+        (&fails, "{ restart = \"permanent\", max_restarts = 0 }", false),
+    ] {
+        let host = host(&plugins, &format!("{strategy}\nopts = {opts}"));
+        if restarted {
+            wait_faulty(&host, opts, |topology| topology["restarts"].as_u64() >= Some(2));
+        } else {
+            let topology = wait_faulty(&host, opts, |topology| topology["health"] == "stopped");
+            assert_eq!(topology["restarts"], 0, "{strategy} {opts}");
+        }
+        // What it had reported stands, whatever became of it.
+        host.wait("its nodes", |view| NODES.iter().all(|node| view.state(node) == Some("up")));
+        check_steady(&host);
+    }
+}
+
+/// Too many restarts within a time are the end of it, and of it alone.
+#[test]
+fn restarts_are_limited() {
+    let plugins = Plugins::with(&[FAULTY]);
+    let host = host(&plugins, "strategy = \"fails\"\nopts = { max_restarts = 2, max_seconds = 600 }");
+    let topology = wait_faulty(&host, "its end", |topology| topology["health"] == "stopped");
+    assert_eq!(topology["restarts"], 2);
+    check_steady(&host);
+}
+
+/// A stop is not held up by a strategy that blocks its thread, nor by one that just waits.
+#[test]
+fn stop_waits_for_nobody() {
+    let plugins = Plugins::with(&[FAULTY]);
+    for strategy in ["stuck", "slow"] {
+        let host = host(&plugins, &format!("strategy = \"{strategy}\""));
+        host.wait("the steady ones", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
+        check_steady(&host);
+        let status = host.terminate();
+        assert!(status.success(), "{strategy}: {status}\n{}", host.log());
+    }
+}
+
+/// A report above the limit is refused whole, and what was reported before stands.
+#[test]
+fn too_many_members() {
+    let plugins = Plugins::with(&[FAULTY]);
+    let host = host(&plugins, "strategy = \"too_many\"\nconfig = { count = 6 }\nmembers_max = 5");
+    wait_faulty(&host, "degraded", |topology| topology["health"] == "degraded");
+    host.wait_up(&["first@127.0.0.1", STEADY[0], STEADY[1], SELF]);
+    check_steady(&host);
+}
+
+/// What a plugin logs is in the host's log with its topology, and what it counts is shown with it.
+#[test]
+fn logs_and_counters_are_forwarded() {
+    let plugins = Plugins::with(&[FAULTY]);
+    let host = host(&plugins, "strategy = \"noisy\"\nconfig = { times = 3 }");
+    let topology = wait_faulty(&host, "its counters", |topology| topology["counters"]["rounds"] == 3);
+    assert_eq!(topology["counters"]["noises"], 15);
+    wait_faulty(&host, "its health", |topology| topology["health"] == "degraded");
+    let log = host.settle("its lines", || Some(host.log()).filter(|log| log.contains("a warning")));
+    let line = log.lines().find(|line| line.contains("a warning")).unwrap();
+    assert!(line.contains("WARN") && line.contains("faulty"), "{line}");
+    assert!(!log.contains("a trifle"), "below the level");
+}
+
+/// A plugin of one topology fails again and again; the gossip of another goes on as if nothing was.
+#[test]
+fn gossip_beside_failures() {
+    let lan = Lan::with(Plugins::with(&[GOSSIP, FAULTY]));
+    let faulty = "[topologies.panics]\nstrategy = \"panics\"\nconnect = \"none\"\n[topologies.stuck]\nstrategy = \"stuck\"\nconnect = \"none\"\n";
+    let node = ["alice@127.0.0.1", "bob@127.0.0.1"];
+    let hosts = node.map(|node| lan.start_with(lan.config(node, "heartbeat_interval = \"200ms\"") + faulty));
+    for host in &hosts {
+        host.wait_up(&node);
+        let heard = host.counter("lan", "datagrams_accepted");
+        host.settle("heartbeats beside restarts", || {
+            let restarted = host.topology("panics")["restarts"].as_u64() >= Some(2);
+            (restarted && host.counter("lan", "datagrams_accepted") > heard + 5).then_some(())
+        });
+        host.wait_up(&node);
+        assert_eq!(host.view().count("node_left"), 0);
+        assert_eq!(host.topology("lan")["restarts"], 0);
+    }
+    for host in &hosts {
+        assert!(host.terminate().success(), "{}", host.log());
+    }
+}
