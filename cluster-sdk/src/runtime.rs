@@ -102,9 +102,13 @@ async fn send_counters(shared: Arc<Shared>) {
 /// Runs until the end or the stop, whichever comes first. Who has asked for the stop is given until its deadline.
 pub(crate) async fn until_stopped(shared: &Shared, work: impl Future<Output = Result<()>>) -> Ended {
     let mut work = pin!(work);
+    let stopped = |result: Result<()>| Ended::Stopped(result.err().map(|err| format!("{err:#}")));
     let stop = tokio::select! {
         biased;
-        result = &mut work => return Ended::Returned(result),
+        result = &mut work => {
+            let asked = shared.stop.borrow().is_some();
+            return if asked { stopped(result) } else { Ended::Returned(result) };
+        }
         stop = stop_asked(shared) => stop,
     };
     if !shared.awaits_stop.load(Ordering::SeqCst) {
@@ -112,7 +116,7 @@ pub(crate) async fn until_stopped(shared: &Shared, work: impl Future<Output = Re
     }
     tokio::select! {
         biased;
-        result = &mut work => Ended::Stopped(result.err().map(|err| format!("{err:#}"))),
+        result = &mut work => stopped(result),
         () = sleep_until(stop.deadline) => Ended::Stopped(Some("not done at the deadline".to_owned())),
     }
 }

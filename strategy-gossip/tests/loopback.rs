@@ -224,7 +224,7 @@ fn strangers_are_counted() {
     counts(&own, "datagrams_undecipherable", 1);
     counts(&own, "datagrams_other_cluster", 1);
     counts(&own, "datagrams_own", 1);
-    own.wait_for_log("heartbeats of another cluster are ignored other_cluster=green own_cluster=blue")
+    own.wait_for_log(r#"heartbeats of another cluster are ignored other_cluster="green" own_cluster="blue""#)
         .unwrap();
     let _friend = net.start(node("friend@127.0.0.1", 1));
     own.wait_for_report(|report| {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure, complain,
-    output::{Colour, count, plain, stdout},
+    output::{Colour, count, plain},
 };
 use crate::{
     api::json::{Event, Member},
@@ -38,17 +38,16 @@ pub(super) struct EventsArgs {
     follow: bool,
 }
 
-pub(super) async fn run(args: EventsArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = Client::new(args.api.api);
     let mut events = client.events(args.since.as_deref(), args.follow).await?;
-    let mut out = stdout();
     let colour = Colour::of_stdout();
     let mut cursor = None;
     while let Some(event) = events.next_event().await? {
         if args.json {
             writeln!(out, "{}", event.data)?;
         } else {
-            print(&mut out, &client.read(event.data.as_bytes())?, colour)?;
+            print(out, &client.read(event.data.as_bytes())?, colour)?;
         }
         // Others wait for the line, whether this is a terminal or a pipe.
         out.flush()?;
@@ -66,7 +65,7 @@ pub(super) async fn run(args: EventsArgs) -> Result<Exit, Failure> {
 }
 
 /// One line per event: when, what, to whom, how it is afterwards, where, why; the cursor last.
-pub(super) fn print(out: &mut impl Write, event: &Event<'_>, colour: Colour) -> io::Result<()> {
+pub(super) fn print(out: &mut dyn Write, event: &Event<'_>, colour: Colour) -> io::Result<()> {
     let padding = " ".repeat(
         "topology_changed"
             .len()

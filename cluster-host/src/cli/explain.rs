@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure, complain,
-    output::{Colour, age, count, pairs, plain, stdout, until},
+    output::{Colour, age, count, pairs, plain, until},
 };
 use crate::{
     api::json::{Attempt, Explanation, Link, Members, Time, Vouch},
@@ -42,7 +42,7 @@ pub(super) struct ExplainArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = Client::new(args.api.api);
     if let Err(error) = NodeName::check(&args.node) {
         complain(&format!("{error}{}", hint(&client, &args.node).await?));
@@ -58,12 +58,11 @@ pub(super) async fn run(args: ExplainArgs) -> Result<Exit, Failure> {
         }
         answer => answer?,
     };
-    let mut out = stdout();
     if args.json {
         out.write_all(&body)?;
         writeln!(out)?;
     } else {
-        print(&mut out, &client.read(&body)?, clock::now().wall, Colour::of_stdout())?;
+        print(out, &client.read(&body)?, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -103,7 +102,7 @@ pub(super) fn nearest<'a>(name: &str, members: impl Iterator<Item = &'a str>) ->
 }
 
 pub(super) fn print(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     known: &Explanation<'_>,
     now: SystemTime,
     colour: Colour,
@@ -232,7 +231,7 @@ fn last_failure<'a>(link: &'a Link<'_>) -> Option<&'a str> {
     link.attempts.last()?.failure.as_deref()
 }
 
-fn print_vouch(out: &mut impl Write, vouch: &Vouch<'_>, now: SystemTime) -> io::Result<()> {
+fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::Result<()> {
     let expires = match vouch.expires {
         None => "for ever".to_owned(),
         Some(_) if vouch.stale => "expired, kept because the link is up".to_owned(),
@@ -280,7 +279,7 @@ fn print_vouch(out: &mut impl Write, vouch: &Vouch<'_>, now: SystemTime) -> io::
     Ok(())
 }
 
-fn print_link(out: &mut impl Write, link: &Link<'_>, now: SystemTime, colour: Colour) -> io::Result<()> {
+fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Colour) -> io::Result<()> {
     write!(
         out,
         "  {}  {} since {}",

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure,
-    output::{Cell, Colour, Table, age, plain, stdout},
+    output::{Cell, Colour, Table, age, plain},
 };
 use crate::{
     api::json::{Member, Members, Vouched},
@@ -32,23 +32,22 @@ pub(super) struct MembersArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: MembersArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: MembersArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = Client::new(args.api.api);
     let body = client.bytes("/v1/members").await?;
-    let mut out = stdout();
     if args.json {
         out.write_all(&body)?;
         writeln!(out)?;
     } else {
         let answer: Members<'_> = client.read(&body)?;
-        print(&mut out, &answer.members, clock::now().wall, Colour::of_stdout())?;
+        print(out, &answer.members, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)
 }
 
 pub(super) fn print(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     members: &[Member<'_>],
     now: SystemTime,
     colour: Colour,

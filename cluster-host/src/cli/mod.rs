@@ -140,10 +140,10 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(args) => print(|out| check::check(&args, out)),
         Command::Plugins(args) => print(|out| plugins::plugins(&args, out)),
         Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),
-        Command::Members(args) => ask(members::run(args)).into(),
-        Command::Events(args) => ask(events::run(args)).into(),
-        Command::Explain(args) => ask(explain::run(args)).into(),
-        Command::Topologies(args) => ask(topologies::run(args)).into(),
+        Command::Members(args) => ask(async |out| members::run(args, out).await).into(),
+        Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
+        Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),
+        Command::Topologies(args) => ask(async |out| topologies::run(args, out).await).into(),
     }
 }
 
@@ -168,10 +168,11 @@ fn print(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> Ex
 }
 
 /// Runs a command that asks the daemon.
-fn ask(question: impl Future<Output = Result<Exit, Failure>>) -> Exit {
+fn ask(question: impl AsyncFnOnce(&mut dyn Write) -> Result<Exit, Failure>) -> Exit {
+    let mut out = output::stdout();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answered = match runtime {
-        Ok(runtime) => runtime.block_on(question),
+        Ok(runtime) => runtime.block_on(question(&mut out)),
         Err(error) => Err(Failure::Output(error)),
     };
     answered.unwrap_or_else(|failure| {

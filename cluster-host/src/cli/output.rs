@@ -144,7 +144,7 @@ impl Table {
     }
 
     /// Prints it; the last column is not padded.
-    pub(super) fn print(&self, out: &mut impl Write, colour: Colour) -> io::Result<()> {
+    pub(super) fn print(&self, out: &mut dyn Write, colour: Colour) -> io::Result<()> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let widths: Vec<usize> = (0..columns)
             .map(|column| {

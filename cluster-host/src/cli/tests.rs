@@ -159,7 +159,7 @@ fn nearest_names() {
 #[test]
 fn help() {
     let mut command = Cli::command();
-    command.debug_assert();
+    command.clone().debug_assert();
     for subcommand in command.get_subcommands_mut() {
         let name = subcommand.get_name().to_owned();
         let help = subcommand.render_long_help().to_string();
@@ -249,26 +249,44 @@ async fn against_a_daemon() {
         ("explain n2@h", Exit::NotSo),
         ("explain n1", Exit::Usage),
     ] {
+        let mut out = Vec::new();
         let answered = match parse(&format!("{line} {api}")).unwrap() {
-            Command::Members(args) => members::run(args).await,
-            Command::Topologies(args) => topologies::run(args).await,
-            Command::Events(args) => events::run(args).await,
-            Command::Explain(args) => explain::run(args).await,
+            Command::Members(args) => members::run(args, &mut out).await,
+            Command::Topologies(args) => topologies::run(args, &mut out).await,
+            Command::Events(args) => events::run(args, &mut out).await,
+            Command::Explain(args) => explain::run(args, &mut out).await,
             other => panic!("{other:?}"),
         };
         assert_eq!(answered.unwrap_or_else(|failure| failure.exit()), expected, "{line}");
+        let lines = String::from_utf8(out).unwrap().lines().count();
+        assert_eq!(lines > 0, expected == Exit::Done && !line.ends_with("--since 7"), "{line}");
+        if line.contains("--json") {
+            assert!(lines <= 1, "{line}");
+        }
     }
     let client = Client::new(Some(server.address.clone().into()));
     assert_eq!(explain::hint(&client, "n1").await.unwrap(), "; did you mean n1@h?");
-    let Command::Events(args) = parse(&format!("events --follow {api}")).unwrap() else { panic!() };
-    let following = tokio::spawn(events::run(args));
-    let log = server.log.clone();
-    let subscribed = tokio::time::timeout(Duration::from_secs(30), async {
-        while log.subscribers() == 0 {
-            tokio::task::yield_now().await;
-        }
-    });
-    subscribed.await.unwrap();
-    server.stop().await;
-    assert_eq!(following.await.unwrap().unwrap(), Exit::Unreachable, "a follower is told that there is no more");
+}
+
+/// A follower prints each event as it comes, and is told that there is no more when the daemon stops.
+#[tokio::test]
+async fn following() {
+    let server = Server::start(Fake::new(7, []), Limits::default());
+    let line = format!("events --json --follow --since 7 --api {}", server.address);
+    let Command::Events(args) = parse(&line).unwrap() else { panic!("{line}") };
+    let mut out = Vec::new();
+    let stopping = async {
+        let subscribed = async {
+            while server.log.subscribers() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), subscribed).await.unwrap();
+        server.publish([event(8, EventKind::TopologyChanged, None)], []);
+        server.log.close();
+    };
+    let (followed, ()) = tokio::join!(events::run(args, &mut out), stopping);
+    assert_eq!(followed.unwrap(), Exit::Unreachable);
+    let printed: json::Event<'_> = serde_json::from_slice(&out).unwrap();
+    assert_eq!(printed.revision, 8);
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure,
-    output::{Cell, Colour, Table, age, pairs, plain, stdout},
+    output::{Cell, Colour, Table, age, pairs, plain},
 };
 use crate::{
     api::json::{Topologies, Topology},
@@ -28,16 +28,15 @@ pub(super) struct TopologiesArgs {
     json: bool,
 }
 
-pub(super) async fn run(args: TopologiesArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: TopologiesArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = Client::new(args.api.api);
     let body = client.bytes("/v1/topologies").await?;
-    let mut out = stdout();
     if args.json {
         out.write_all(&body)?;
         writeln!(out)?;
     } else {
         let answer: Topologies<'_> = client.read(&body)?;
-        print(&mut out, &answer.topologies, clock::now().wall, Colour::of_stdout())?;
+        print(out, &answer.topologies, clock::now().wall, Colour::of_stdout())?;
     }
     out.flush()?;
     Ok(Exit::Done)
@@ -45,7 +44,7 @@ pub(super) async fn run(args: TopologiesArgs) -> Result<Exit, Failure> {
 
 /// A table, and below it what only some topologies have.
 pub(super) fn print(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     topologies: &[Topology<'_>],
     now: SystemTime,
     colour: Colour,

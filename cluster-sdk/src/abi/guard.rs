@@ -29,6 +29,13 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
     panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Panicked::take(&*payload))
 }
 
+/// Calls what the host wrote, on a thread of an instance. A panic of it is not the instance's: it is shown as the host
+/// shows its own.
+pub(crate) fn outside<T>(call: impl FnOnce() -> T) -> Result<T, ()> {
+    let _outside = Inside::leave();
+    panic::catch_unwind(AssertUnwindSafe(call)).map_err(|_shown_by_the_hook| ())
+}
+
 /// The panic hook is the process's (or, in a shared library, the library's own), so it is wrapped and not replaced:
 /// outside of guards everything is as before.
 fn install_hook() {
@@ -73,18 +80,24 @@ impl Panicked {
     }
 }
 
-struct Inside;
+/// The depth to go back to.
+struct Inside(u32);
 
 impl Inside {
     fn enter() -> Self {
-        DEPTH.set(DEPTH.get().saturating_add(1));
-        Self
+        let depth = DEPTH.get();
+        DEPTH.set(depth.saturating_add(1));
+        Self(depth)
+    }
+
+    fn leave() -> Self {
+        Self(DEPTH.replace(0))
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        DEPTH.set(DEPTH.get().saturating_sub(1));
+        DEPTH.set(self.0);
     }
 }
 

@@ -35,6 +35,18 @@ fn defaults_and_libcluster_options() {
     assert!(!format!("{config:?}").contains("somepassword"));
 }
 
+/// `strategies describe` shows each option with its meaning and its default.
+#[test]
+fn options_are_described() {
+    let schema = cluster_sdk::schemars::schema_for!(Config);
+    let options = schema.get("properties").and_then(Value::as_object).unwrap();
+    assert_eq!(options.len(), 11);
+    for (name, option) in options {
+        let description = option.get("description").and_then(Value::as_str).unwrap_or_default();
+        assert!(description.contains("Default"), "{name}: {description:?}");
+    }
+}
+
 /// Each wrong value is named with what would be right.
 #[test]
 fn wrong_values() {

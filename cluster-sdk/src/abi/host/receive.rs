@@ -22,9 +22,12 @@ use tracing::{Dispatch, dispatcher};
 use super::{
     Exit, ExitKind, HostInterface, InstanceStatus, LinkChange, LogRecord, OperationOutcome, Refused,
 };
-use crate::abi::table::{
-    Bytes, CHUNK_BYTES_MAX, Code, CompletenessCode, ExitCode, Flag, HealthCode, HostCtx, HostTable,
-    HostTable_Ref, LevelCode, OutcomeCode, ReportCode, SectionCode, TTL_NONE,
+use crate::abi::{
+    guard,
+    table::{
+        Bytes, CHUNK_BYTES_MAX, Code, CompletenessCode, ExitCode, Flag, HealthCode, HostCtx, HostTable,
+        HostTable_Ref, LevelCode, OutcomeCode, ReportCode, SectionCode, TTL_NONE,
+    },
 };
 
 /// The host's functions.
@@ -111,15 +114,11 @@ impl Receiver {
 
     /// Calls the host's code. A panic of it is its own affair, and not the plugin's.
     fn guarded<T>(&self, otherwise: T, call: impl FnOnce(&dyn HostInterface) -> T) -> T {
-        if self.has_exited() {
-            return otherwise;
-        }
-        dispatcher::with_default(&self.dispatch, || {
-            panic::catch_unwind(AssertUnwindSafe(|| call(&*self.interface))).unwrap_or_else(|_panicked| {
-                tracing::error!("bug: the host's side of a plugin panicked");
-                otherwise
-            })
-        })
+        if self.has_exited() { otherwise } else { self.call(call).unwrap_or(otherwise) }
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&dyn HostInterface) -> T) -> Result<T, ()> {
+        guard::outside(|| dispatcher::with_default(&self.dispatch, || call(&*self.interface)))
     }
 
     /// Whether what is said of links still counts.
@@ -167,7 +166,10 @@ unsafe extern "C" fn log(ctx: HostCtx, level: LevelCode, target: Bytes, message:
     let (receiver, target, message) = unsafe { (receiver(ctx), text(target), text(message)) };
     let record =
         LogRecord { level: level.level(), target: &target, message: &message, dispatch: &receiver.dispatch };
-    receiver.guarded((), |interface| interface.log(&record));
+    if !receiver.has_exited() {
+        // In the middle of an event, where the plugin shares `tracing` with the host: its default must not be changed.
+        guard::outside(|| receiver.interface.log(&record)).unwrap_or_default();
+    }
 }
 
 unsafe extern "C" fn report_begin(
@@ -342,9 +344,10 @@ unsafe extern "C" fn exited(ctx: HostCtx, kind: ExitCode, why: Bytes) {
         _ => ExitKind::Failed,
     };
     let exit = Exit { kind, reason };
-    // Told before it is noted, because nothing is told afterwards; a second one is not told.
-    receiver.guarded((), |interface| interface.exited(exit));
-    receiver.exited.store(true, Ordering::Release);
+    // Noted before it is told, so that nothing is told afterwards; a second one is not told.
+    if !receiver.exited.swap(true, Ordering::AcqRel) {
+        receiver.call(|interface| interface.exited(exit)).unwrap_or_default();
+    }
 }
 
 /// Bytes from the other side never grow a buffer by a number that they carry, only by what is there.
