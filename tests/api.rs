@@ -150,7 +150,7 @@ fn resume_by_cursor() {
     }
     let latest = events(&alice, "events --json");
     if latest[0]["revision"] == *revisions.last().unwrap() {
-        assert_eq!(latest[0]["members"], members.into_values().collect::<Vec<_>>());
+        assert_eq!(latest[0]["members"], Value::from_iter(members.into_values()));
     }
     // A bare revision is one of the current epoch.
     assert_eq!(events(&alice, &format!("events --json --since {revision}"))[0], missed[0]);

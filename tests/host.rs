@@ -2,7 +2,7 @@
 //! on the way: a wait is for a condition of that fold, never for time.
 
 mod feed;
-pub mod http;
+pub(crate) mod http;
 
 use std::{
     cell::RefCell,
@@ -19,31 +19,31 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub use self::feed::View;
+pub(crate) use self::feed::View;
 use self::feed::{Feed, Follower};
 
 /// How long anything may take, on a machine that is busy with other things.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// How often is looked again at what no event tells of.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How a host is started.
 #[derive(Debug, Clone, Default)]
-pub struct Launch {
+pub(crate) struct Launch {
     /// The configuration's text.
-    pub config: String,
+    pub(crate) config: String,
     /// The plugin directory.
-    pub plugins: PathBuf,
+    pub(crate) plugins: PathBuf,
     /// Where its API listens in the place of the socket that it is followed by, which then is not.
-    pub listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// The network namespace, by its name; none is that of the test.
-    pub network: Option<String>,
+    pub(crate) network: Option<String>,
     /// Variables of the environment.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// A host, ended at the latest when this is dropped or the test's thread ends.
-pub struct Host {
+pub(crate) struct Host {
     launch: Launch,
     scratch: TempDir,
     child: RefCell<Child>,
@@ -51,16 +51,16 @@ pub struct Host {
 }
 
 /// A plugin directory with copies of what Cargo built.
-pub struct Plugins(TempDir);
+pub(crate) struct Plugins(TempDir);
 
-pub const GOSSIP: &str = "libstrategy_gossip.so";
-pub const FAULTY: &str = "libplugin_faulty.so";
-pub const TCP_CONNECTOR: &str = "libplugin_tcp_connector.so";
+pub(crate) const GOSSIP: &str = "libstrategy_gossip.so";
+pub(crate) const FAULTY: &str = "libplugin_faulty.so";
+pub(crate) const TCP_CONNECTOR: &str = "libplugin_tcp_connector.so";
 
 // === impl Plugins ===
 
 impl Plugins {
-    pub fn with(files: &[&str]) -> Self {
+    pub(crate) fn with(files: &[&str]) -> Self {
         let directory = private_directory();
         for file in files {
             copy(&built(file), &directory.path().join(file));
@@ -68,25 +68,25 @@ impl Plugins {
         Self(directory)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 }
 
 /// A `.so` of this workspace. Cargo leaves it beside the test's executable, as its crate is a dev-dependency.
-pub fn built(file: &str) -> PathBuf {
+pub(crate) fn built(file: &str) -> PathBuf {
     let path = std::env::current_exe().unwrap().with_file_name(file);
     assert!(path.exists(), "{} is missing: cargo test builds it", path.display());
     path
 }
 
 /// A copy that nobody else can write to, whatever the umask is.
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
     fs::set_permissions(to, Permissions::from_mode(0o644)).unwrap();
 }
 
-pub fn private_directory() -> TempDir {
+pub(crate) fn private_directory() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     directory
@@ -96,7 +96,7 @@ pub fn private_directory() -> TempDir {
 
 impl Host {
     /// Starts a host. Whatever is asked of it waits until it answers.
-    pub fn start(launch: Launch) -> Self {
+    pub(crate) fn start(launch: Launch) -> Self {
         let scratch = private_directory();
         fs::write(scratch.path().join("host.toml"), &launch.config).unwrap();
         let child = spawn(&launch, scratch.path());
@@ -105,36 +105,36 @@ impl Host {
     }
 
     /// Starts it again with the same configuration, after its end.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         assert!(self.ended().is_some(), "it is still running");
         *self.child.get_mut() = spawn(&self.launch, self.scratch.path());
         self.follower = Follower::start(self.socket());
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.borrow().id()
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.scratch.path().join("api.sock")
     }
 
     /// The value for `--api`.
-    pub fn api(&self) -> String {
+    pub(crate) fn api(&self) -> String {
         format!("unix:{}", self.socket().display())
     }
 
-    pub fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         self.scratch.path().join("host.toml")
     }
 
     /// What it has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.scratch.path().join("host.log")).unwrap_or_default()
     }
 
     /// Runs a command that asks this host.
-    pub fn ask(&self, command: &str) -> Output {
+    pub(crate) fn ask(&self, command: &str) -> Output {
         let mut words: Vec<&str> = command.split(' ').collect();
         let api = self.api();
         words.extend(["--api", &api]);
@@ -142,16 +142,16 @@ impl Host {
     }
 
     /// Reads from its API.
-    pub fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.settle("an answer of the API", || http::get(&self.socket(), path).ok())
     }
 
-    pub fn members(&self) -> Value {
+    pub(crate) fn members(&self) -> Value {
         self.get("/v1/members")
     }
 
     /// The status of a topology.
-    pub fn topology(&self, name: &str) -> Value {
+    pub(crate) fn topology(&self, name: &str) -> Value {
         let answer = self.get("/v1/topologies");
         let topologies = answer["topologies"].as_array().expect("topologies");
         topologies
@@ -162,13 +162,13 @@ impl Host {
     }
 
     /// A counter of a topology; one that has not counted yet is absent, which is 0.
-    pub fn counter(&self, topology: &str, counter: &str) -> u64 {
+    pub(crate) fn counter(&self, topology: &str, counter: &str) -> u64 {
         self.topology(topology)["counters"][counter].as_u64().unwrap_or_default()
     }
 
     /// Waits until the view, as the event stream makes it, is so.
     #[track_caller]
-    pub fn wait(&self, what: &str, mut until: impl FnMut(&View) -> bool) {
+    pub(crate) fn wait(&self, what: &str, mut until: impl FnMut(&View) -> bool) {
         let deadline = now() + DEADLINE;
         let feed = self.feed();
         let mut view = feed.lock();
@@ -188,7 +188,7 @@ impl Host {
 
     /// Waits until something is so that no event tells of.
     #[track_caller]
-    pub fn settle<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) fn settle<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let deadline = now() + DEADLINE;
         loop {
             if let Some(found) = look() {
@@ -205,20 +205,20 @@ impl Host {
 
     /// Waits until it says of exactly these nodes that they are up.
     #[track_caller]
-    pub fn wait_up<T: AsRef<str>>(&self, nodes: &[T]) {
+    pub(crate) fn wait_up<T: AsRef<str>>(&self, nodes: &[T]) {
         let nodes: BTreeSet<&str> = nodes.iter().map(AsRef::as_ref).collect();
         let what = format!("up: {nodes:?}");
         self.wait(&what, |view| view.members.len() == nodes.len() && view.up() == nodes);
     }
 
     /// The view as it is now.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         self.feed().lock().clone()
     }
 
     /// The folded events are what the API shows, as soon as both are of one revision.
     #[track_caller]
-    pub fn check_fold(&self) {
+    pub(crate) fn check_fold(&self) {
         self.settle("the fold of the events to be the snapshot", || {
             let answer = self.members();
             let view = self.view();
@@ -233,24 +233,24 @@ impl Host {
     }
 
     /// Ends it as an operator does, and waits.
-    pub fn terminate(&self) -> ExitStatus {
+    pub(crate) fn terminate(&self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait_end()
     }
 
     /// Ends it without giving it a chance to say so.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
         self.wait_end();
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     #[track_caller]
-    pub fn wait_end(&self) -> ExitStatus {
+    pub(crate) fn wait_end(&self) -> ExitStatus {
         let deadline = now() + DEADLINE;
         loop {
             if let Some(status) = self.ended() {
@@ -261,7 +261,7 @@ impl Host {
         }
     }
 
-    pub fn ended(&self) -> Option<ExitStatus> {
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.child.borrow_mut().try_wait().unwrap()
     }
 
@@ -311,35 +311,35 @@ fn spawn(launch: &Launch, scratch: &Path) -> Child {
 }
 
 /// Runs a command of the host's program to its end.
-pub fn cluster_host(arguments: &[&str]) -> Output {
+pub(crate) fn cluster_host(arguments: &[&str]) -> Output {
     let mut command = Command::new("timeout");
     command.args(["--signal=KILL", "60", env!("CARGO_BIN_EXE_cluster-host")]).args(arguments);
     command.env_remove("CLUSTER_HOST_API").env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
 }
 
 /// A command's output and its exit code, to be compared at once.
-pub fn outcome(output: &Output) -> (Option<i32>, String, String) {
+pub(crate) fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 /// A UDP port that nobody uses now.
-pub fn free_udp_port() -> u16 {
+pub(crate) fn free_udp_port() -> u16 {
     std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A TCP port that nobody uses now.
-pub fn free_tcp_port() -> u16 {
+pub(crate) fn free_tcp_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the deadline of a test is real time")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// A short rest between two looks at something that tells nobody of its changes.
-pub fn pause() {
+pub(crate) fn pause() {
     let (_sender, never) = mpsc::channel::<()>();
     let _timeout = never.recv_timeout(LOOK_INTERVAL);
 }

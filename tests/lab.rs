@@ -36,16 +36,16 @@ use crate::host::{GOSSIP, Host, Launch, Plugins};
 const INSIDE: &str = "CLUSTER_E2E_LAB";
 const SETUP: &str = "`make test` installs what can be installed";
 /// The port that gossip uses by default.
-pub const GOSSIP_PORT: u16 = 45_892;
+pub(crate) const GOSSIP_PORT: u16 = 45_892;
 
 /// The network, and the plugins of its hosts.
-pub struct Lab {
+pub(crate) struct Lab {
     plugins: Plugins,
     hosts: usize,
 }
 
 /// Runs `body`, the whole of a test, in a lab with so many hosts.
-pub fn run<F: FnOnce(&Lab)>(hosts: usize, body: F) {
+pub(crate) fn run<F: FnOnce(&Lab)>(hosts: usize, body: F) {
     let Some(end) = env::var_os(INSIDE) else {
         return enter(std::any::type_name::<F>());
     };
@@ -137,30 +137,30 @@ impl Lab {
     }
 
     /// The numbers of the hosts.
-    pub fn all(&self) -> std::ops::RangeInclusive<usize> {
+    pub(crate) fn all(&self) -> std::ops::RangeInclusive<usize> {
         1..=self.hosts
     }
 
     /// Whether a host is in the half of the first one.
-    pub fn is_left(&self, host: usize) -> bool {
+    pub(crate) fn is_left(&self, host: usize) -> bool {
         host <= self.hosts.div_ceil(2)
     }
 
-    pub fn address(&self, host: usize) -> Ipv4Addr {
+    pub(crate) fn address(&self, host: usize) -> Ipv4Addr {
         Ipv4Addr::new(10, 77, 0, u8::try_from(host).expect("a host's number"))
     }
 
-    pub fn node(&self, host: usize) -> String {
+    pub(crate) fn node(&self, host: usize) -> String {
         format!("n{host}@{}", self.address(host))
     }
 
     /// The nodes of some hosts.
-    pub fn nodes(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<String> {
+    pub(crate) fn nodes(&self, hosts: impl IntoIterator<Item = usize>) -> Vec<String> {
         hosts.into_iter().map(|host| self.node(host)).collect()
     }
 
     /// Starts a host whose topology `lan` has these options, and this line more.
-    pub fn start(&self, host: usize, options: &str, line: &str) -> Host {
+    pub(crate) fn start(&self, host: usize, options: &str, line: &str) -> Host {
         let node = self.node(host);
         let config = format!(
             "[node]\nname = \"{node}\"\n[topologies.lan]\nstrategy = \"gossip\"\n{line}\n[topologies.lan.config]\n{options}\n"
@@ -170,21 +170,21 @@ impl Lab {
     }
 
     /// Starts all of them, which watch without linking.
-    pub fn start_all(&self, options: &str) -> Vec<Host> {
+    pub(crate) fn start_all(&self, options: &str) -> Vec<Host> {
         self.all().map(|host| self.start(host, options, "connect = \"none\"")).collect()
     }
 
     /// Parts the left half from the right.
-    pub fn part(&self) {
+    pub(crate) fn part(&self) {
         tool("ip", &["link", "set", "trunk", "down"], "");
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         tool("ip", &["link", "set", "trunk", "up"], "");
     }
 
     /// Rules for what a host receives, in the place of those before.
-    pub fn filter(&self, host: usize, rules: &str) {
+    pub(crate) fn filter(&self, host: usize, rules: &str) {
         let table = format!(
             "table inet lab\ndelete table inet lab\ntable inet lab {{ chain input {{ type filter hook input priority 0;\n{rules}\n}} }}\n"
         );
@@ -192,7 +192,7 @@ impl Lab {
     }
 
     /// How many packets a host's rules have dropped.
-    pub fn dropped(&self, host: usize) -> u64 {
+    pub(crate) fn dropped(&self, host: usize) -> u64 {
         let rules = self.nft(host, &["list", "table", "inet", "lab"], "");
         let words: Vec<&str> = rules.split_whitespace().collect();
         words.windows(2).filter(|pair| pair[0] == "packets").map(|pair| pair[1].parse::<u64>().unwrap()).sum()
@@ -206,7 +206,7 @@ impl Lab {
     }
 
     /// Does something in a host's network, such as making sockets, which stay there.
-    pub fn within<T: Send>(&self, host: usize, work: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn within<T: Send>(&self, host: usize, work: impl FnOnce() -> T + Send) -> T {
         let network = File::open(Path::new("/run/netns").join(format!("n{host}"))).unwrap();
         thread::scope(|scope| {
             let inside = scope.spawn(|| {

@@ -3,22 +3,22 @@
 use crate::host::{GOSSIP, Host, Launch, Plugins, free_udp_port};
 
 /// The port, and the plugins of its hosts.
-pub struct Lan {
-    pub port: u16,
-    pub plugins: Plugins,
+pub(crate) struct Lan {
+    pub(crate) port: u16,
+    pub(crate) plugins: Plugins,
 }
 
 impl Lan {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Plugins::with(&[GOSSIP]))
     }
 
-    pub fn with(plugins: Plugins) -> Self {
+    pub(crate) fn with(plugins: Plugins) -> Self {
         Self { port: free_udp_port(), plugins }
     }
 
     /// The configuration of a node whose topology `lan` has these options more.
-    pub fn config(&self, node: &str, options: &str) -> String {
+    pub(crate) fn config(&self, node: &str, options: &str) -> String {
         let port = self.port;
         format!(
             r#"cluster = "test"
@@ -35,11 +35,11 @@ multicast_if = "127.0.0.1"
         )
     }
 
-    pub fn start(&self, node: &str, options: &str) -> Host {
+    pub(crate) fn start(&self, node: &str, options: &str) -> Host {
         self.start_with(self.config(node, options))
     }
 
-    pub fn start_with(&self, config: String) -> Host {
+    pub(crate) fn start_with(&self, config: String) -> Host {
         Host::start(Launch { config, plugins: self.plugins.path().to_owned(), ..Launch::default() })
     }
 }

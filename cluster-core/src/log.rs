@@ -140,15 +140,22 @@ impl<E, S> Log<E, S> {
     }
 
     /// Appends events, each with the next revision, and stores the snapshot that the last of them leads to. Readers
-    /// see all of that or nothing. Without events, and on a closed log, nothing changes.
+    /// see all of that or nothing. Without events only the snapshot is replaced: with what it shows beside the events
+    /// (counts, say). On a closed log nothing changes.
     pub fn publish(&self, events: impl IntoIterator<Item = E>, snapshot: S) {
         // The caller's iterator runs before the lock is taken, destructors and wakers after it is released: none of
         // them can hold up a reader or meet the lock again. (A `Vec` is not copied by this.)
         let events: Vec<E> = events.into_iter().collect();
         let shared = self.shared();
         let mut state = shared.lock();
-        if events.is_empty() || state.closed {
+        if state.closed {
             drop(state);
+            return;
+        }
+        if events.is_empty() {
+            let previous = std::mem::replace(&mut state.snapshot, snapshot);
+            drop(state);
+            drop(previous);
             return;
         }
         let expired = state.segments.append(events);

@@ -1,13 +1,22 @@
 //! How instances begin, speak and end, through the tables.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
+
 use std::{
+    fmt::Write as _,
     future::{Future, pending},
     sync::Arc,
     time::Duration,
 };
 
 use cluster_sdk::{
-    Changes, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result, StopReason, Strategy, View,
+    Changes, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result, StopReason, Strategy,
+    View,
     abi::host::{Exit, ExitKind, HostInterface, InstanceStatus, LoadedPlugin, LogRecord, PluginError, Start},
     anyhow::{Context as _, anyhow, bail},
     testing::{Setting, TestHost},
@@ -116,7 +125,7 @@ fn view(names: &[String]) -> View {
     View::complete(names.iter().map(|name| Node::try_new(name).unwrap()))
 }
 
-fn start(steps: Value) -> TestHost {
+fn start(steps: &Value) -> TestHost {
     TestHost::strategy::<Scripted>(json!({ "steps": steps })).unwrap()
 }
 
@@ -131,7 +140,7 @@ fn exits() {
         (json!(["panic_on_drop"]), ExitKind::Panicked, Some("dropped, at cluster-sdk/tests/instances.rs:")),
         (json!(["panic_in_task"]), ExitKind::Failed, Some("task: task ")),
     ] {
-        let exit = start(steps).exit().unwrap();
+        let exit = start(&steps).exit().unwrap();
         assert_eq!(exit.kind, kind, "{exit}");
         match reason {
             Some(reason) => assert!(exit.reason.clone().unwrap().starts_with(reason), "{exit}"),
@@ -143,7 +152,7 @@ fn exits() {
 /// A panic is logged with its place, also where the author's code hides it.
 #[test]
 fn panics_are_logged() {
-    let host = start(json!(["panic_in_task"]));
+    let host = start(&json!(["panic_in_task"]));
     let line = host.wait_for_log("panicked: in a task, at cluster-sdk/tests/instances.rs:").unwrap();
     assert_eq!(line.level, Level::ERROR);
 }
@@ -159,14 +168,14 @@ fn stops() {
         (json!(["await_stop", "panic"]), 3_600, "panicked: step 7, at"),
         (json!(["panic_on_drop", "wait"]), 3_600, "panicked: dropped, at"),
     ] {
-        let host = start(json!([vec![json!("log")], steps.as_array().unwrap().clone()].concat()));
+        let host = start(&json!([vec![json!("log")], steps.as_array().unwrap().clone()].concat()));
         host.wait_for_log("fields").unwrap();
         host.request_stop(StopReason::Leave, Duration::from_secs(within));
         let exit = host.exit().unwrap().to_string();
         assert!(exit.starts_with(expected), "{exit} instead of {expected}");
     }
 
-    let host = start(json!([{ "report": ["a@h"] }, "await_stop", "farewell"]));
+    let host = start(&json!([{ "report": ["a@h"] }, "await_stop", "farewell"]));
     assert!(matches!(host.next_report(), Ok(Report::Reset(_))));
     host.request_stop(StopReason::Restart, Duration::from_secs(3_600));
     let Ok(Report::Apply(changes)) = host.next_report() else { panic!("no farewell") };
@@ -178,7 +187,7 @@ fn stops() {
 /// An instance that was stopped is free when it has said so, and a dropped one stops.
 #[test]
 fn destroyed() {
-    let host = start(json!(["wait"]));
+    let host = start(&json!(["wait"]));
     assert!(!format!("{:?}", host.running()).contains("exited: true"));
     host.stop().unwrap();
     assert!(format!("{:?}", host.running()).contains("exited: true"));
@@ -198,7 +207,8 @@ fn refused_starts() {
     panics.local.cluster = "panic".to_owned();
     let error = refused(&panics, json!({ "steps": ["wait"] })).to_string();
     assert!(error.starts_with("panicked: validate panics, at cluster-sdk/tests/instances.rs:"), "{error}");
-    let unknown = setting.offer(plugin(), cluster_sdk::OfferKind::Connector, "scripted", json!({})).unwrap_err();
+    let unknown =
+        setting.offer(plugin(), cluster_sdk::OfferKind::Connector, "scripted", json!({})).unwrap_err();
     assert_eq!(unknown.to_string(), r#"the plugin offers no connector "scripted""#);
 }
 
@@ -214,7 +224,8 @@ fn logs() {
         "DEBUG instances: fourth",
         "TRACE instances: only=\"fields\"",
     ];
-    for (level, lines) in [(LevelFilter::TRACE, 5), (LevelFilter::INFO, 3), (LevelFilter::ERROR, 1), (LevelFilter::OFF, 0)]
+    for (level, lines) in
+        [(LevelFilter::TRACE, 5), (LevelFilter::INFO, 3), (LevelFilter::ERROR, 1), (LevelFilter::OFF, 0)]
     {
         let setting = Setting { log_level: level, ..Setting::default() };
         let host = setting.strategy::<Scripted>(json!({ "steps": ["log"] })).unwrap();
@@ -233,12 +244,14 @@ fn statuses() {
         { "report": ["a@h"] }, "healthy", { "count": 2 }, { "degraded": "x" }, { "degraded": "x" }, { "degraded": "y" },
         { "report": ["a@h"] }, { "denied": "y" }, "healthy", { "count": 3 }
     ]);
-    let host = start(steps);
+    let host = start(&steps);
     host.exit().unwrap();
     let statuses = host.statuses();
     let shown: Vec<_> = statuses
         .iter()
-        .map(|status| (status.health.as_str(), status.reason.as_deref(), status.counters.get("things").copied()))
+        .map(|status| {
+            (status.health.as_str(), status.reason.as_deref(), status.counters.get("things").copied())
+        })
         .collect();
     assert_eq!(
         shown,
@@ -256,7 +269,7 @@ fn statuses() {
 /// Counters are sent although nothing else happens.
 #[test]
 fn counters_alone() {
-    let host = start(json!([{ "count": 2 }, "wait"]));
+    let host = start(&json!([{ "count": 2 }, "wait"]));
     let status = host.wait_for_status(|status| status.counters.contains_key("things")).unwrap();
     assert_eq!((status.health.as_str(), status.counters["things"]), ("starting", 2));
 }
@@ -264,7 +277,7 @@ fn counters_alone() {
 /// A strategy hears of a change of the local node.
 #[test]
 fn local_node() {
-    let host = start(json!(["log", "await_local", "wait"]));
+    let host = start(&json!(["log", "await_local", "wait"]));
     host.wait_for_log("fields").unwrap();
     let local = LocalNode { addresses: vec!["10.0.0.1:1".to_owned()], ..Setting::default().local };
     host.update(&local);
@@ -361,4 +374,81 @@ fn host_panics() {
     let exit = exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
     assert_eq!(exit.to_string(), "failed: host could not take the report");
     drop(running);
+}
+
+/// A host that logs what plugins log, and something of its own.
+struct LoggingHost(std::sync::mpsc::Sender<Exit>);
+
+impl HostInterface for LoggingHost {
+    fn log(&self, record: &LogRecord<'_>) {
+        record.emit("blue");
+    }
+    fn report(&self, report: Report) -> Result<(), Refused> {
+        tracing::info!(?report, "host's own");
+        Ok(())
+    }
+    fn status(&self, _: InstanceStatus) {}
+    fn exited(&self, exit: Exit) {
+        self.0.send(exit).unwrap();
+    }
+}
+
+/// Collects events.
+#[derive(Clone, Default)]
+struct Collector(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Collector {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() != "elsewhere" && *metadata.level() <= Level::INFO
+    }
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields(String);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                write!(self.0, " {}={value:?}", field.name()).unwrap();
+            }
+        }
+        let mut fields = Fields(format!("{} {}", event.metadata().level(), event.metadata().target()));
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// With one `tracing` for both sides each still gets its own: the plugin's lines are the host's events with topology
+/// and module, filtered by module, and what the host logs in between does not come back as the plugin's.
+#[test]
+fn shared_tracing() {
+    let collector = Collector::default();
+    let (exits, exited) = std::sync::mpsc::channel();
+    let start = Start {
+        kind: cluster_sdk::OfferKind::Strategy,
+        name: "scripted".to_owned(),
+        config: json!({ "steps": ["log", { "report": [] }] }),
+        topology: "blue".to_owned(),
+        local: LocalNode::default(),
+        log_level: LevelFilter::TRACE,
+    };
+    tracing::subscriber::with_default(collector.clone(), || {
+        let plugin = LoadedPlugin::from_entry(plugin()).unwrap();
+        let running = plugin.start(&start, Arc::new(LoggingHost(exits))).unwrap();
+        exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
+        drop(running);
+    });
+    let events = collector.0.lock().unwrap();
+    let own = "Reset(View { completeness: Complete, ttl: None, nodes: [] })";
+    assert_eq!(
+        *events,
+        [
+            "ERROR plugin message=\"first line code=7 name=\\\"x\\\"\" topology=\"blue\" module=\"instances\"".to_owned(),
+            "WARN plugin message=\"second\" topology=\"blue\" module=\"instances\"".to_owned(),
+            format!("INFO instances message=host's own report={own}"),
+        ]
+    );
 }

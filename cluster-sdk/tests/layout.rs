@@ -1,5 +1,12 @@
 //! The ABI is what `golden/abi-v1.txt` says, to the byte.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -122,8 +129,11 @@ fn shown(field: &TLField) -> String {
     if let [function] = functions.as_slice() {
         let names = function.param_names.as_str().split([',', ';']);
         let types = function.param_type_layouts.iter().map(|layout| layout().full_type().to_string());
-        let parameters: Vec<_> = names.zip(types).map(|(name, of)| format!("{name}: {}", of.trim())).collect();
-        let returned = function.return_type_layout().map_or("()".to_owned(), |layout| layout().full_type().to_string());
+        let parameters: Vec<_> =
+            names.zip(types).map(|(name, of)| format!("{name}: {}", of.trim())).collect();
+        let returned = function
+            .return_type_layout()
+            .map_or_else(|| "()".to_owned(), |layout| layout().full_type().to_string());
         let safety = if function.fn_qualifs.is_unsafe() { "unsafe " } else { "" };
         return format!("{safety}extern \"C\" fn({}) -> {returned}", parameters.join(", "));
     }

@@ -1,5 +1,12 @@
 //! Connectors: operations, deadlines, links and generations, through the tables.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
+
 use std::{cell::RefCell, future::pending, time::Duration};
 
 use cluster_sdk::{
@@ -98,7 +105,10 @@ fn outcomes() {
     let hanging = host.submit(&connect("hangs"), Duration::from_millis(1_500)).unwrap();
     let panicking = host.perform(&connect("panics")).unwrap();
     let OperationOutcome::Unreachable(reason) = panicking else { panic!("{panicking:?}") };
-    assert!(reason.starts_with("connector panicked: at 10.0.0.9:1, at cluster-sdk/tests/operations.rs:"), "{reason}");
+    assert!(
+        reason.starts_with("connector panicked: at 10.0.0.9:1, at cluster-sdk/tests/operations.rs:"),
+        "{reason}"
+    );
     for (operation, outcome) in [
         (connect("a"), OperationOutcome::Done),
         (connect("unreachable"), OperationOutcome::Unreachable("connection refused".to_owned())),
@@ -108,7 +118,10 @@ fn outcomes() {
     ] {
         assert_eq!(host.perform(&operation).unwrap(), outcome, "{operation:?}");
     }
-    assert_eq!(host.outcome(hanging).unwrap(), OperationOutcome::Unreachable("no answer within 1.5s".to_owned()));
+    assert_eq!(
+        host.outcome(hanging).unwrap(),
+        OperationOutcome::Unreachable("no answer within 1.5s".to_owned())
+    );
 }
 
 /// What is cancelled is not answered, and its work is dropped.
@@ -185,5 +198,7 @@ fn described() {
     let handshake = plugin().handshake();
     assert_eq!(handshake.offers().collect::<Vec<_>>(), [(cluster_sdk::OfferKind::Connector, "telling")]);
     assert_eq!((handshake.plugin(), handshake.version()), ("cluster-sdk", env!("CARGO_PKG_VERSION")));
-    assert!(handshake.panics_unwind() && handshake.rustc().starts_with("1.") && handshake.target().contains('-'));
+    assert!(
+        handshake.panics_unwind() && handshake.rustc().starts_with("1.") && handshake.target().contains('-')
+    );
 }

@@ -1,5 +1,12 @@
 //! Reports arrive as they were said, whatever their size, and cost what they should.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's helpers may fail the test"
+)]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -10,9 +17,10 @@ use std::{
 };
 
 use cluster_sdk::{
-    Changes, Completeness, Context, Node, NodeList, Refused, Report, Result, Strategy, View, testing::TestHost,
+    Changes, Completeness, Context, Node, NodeList, Refused, Report, Result, Strategy, View,
+    testing::TestHost,
 };
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::Strategy as _};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;

@@ -117,6 +117,8 @@ fn record(local: &LocalNode, name: &NodeName) -> Node {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     fn local(attribute_bytes: usize) -> (LocalNode, NodeName) {
@@ -161,6 +163,17 @@ mod tests {
             (goodbye.incarnation, goodbye.record),
             (Some(0x0102_0304_0506_0708), &[][..])
         );
+    }
+
+    /// The bytes of both are pinned: nodes of other versions read them, and real OTP reads them as the maps
+    /// `#{node => 'app@10.0.0.7', cluster => <<"blue">>, …}` and `#{leaving => <<"app@10.0.0.7">>, …}`.
+    #[test]
+    fn golden() {
+        let (local, name) = local(3);
+        let announcement = Announcement::try_new(&local, &name, false).unwrap();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        expect!["6865617274626561743a3a83740000000477046e6f6465770c6170704031302e302e302e377707636c75737465726d00000004626c7565770b696e6361726e6174696f6e6d00000008010203040506070877067265636f72646d0000003108002e616464726573730d0031302e302e302e373a3930303005006e6f746573030078787804007a6f6e65040065752d31"].assert_eq(&hex(&announcement.heartbeat));
+        expect!["6865617274626561743a3a83740000000377076c656176696e676d0000000c6170704031302e302e302e377707636c75737465726d00000004626c7565770b696e6361726e6174696f6e6d000000080102030405060708"].assert_eq(&hex(&announcement.goodbye));
     }
 
     /// What does not fit is refused with the reason, earlier when it is sealed; up to that it is sent whole.

@@ -88,12 +88,12 @@ impl<'a> Heartbeat<'a> {
                 reader.skip()?;
                 continue;
             }
-            let is_double = match &*reader.atom()? {
-                "node" => node.replace(reader.atom()?).is_some(),
-                "cluster" => cluster.replace(text(reader.binary()?)?).is_some(),
-                "incarnation" => incarnation.replace(number(reader.binary()?)?).is_some(),
-                "record" => record.replace(reader.binary()?).is_some(),
-                "leaving" => leaving.replace(text(reader.binary()?)?).is_some(),
+            let is_double = match reader.atom_bytes()?.0 {
+                b"node" => node.replace(reader.atom()?).is_some(),
+                b"cluster" => cluster.replace(text(reader.binary()?)?).is_some(),
+                b"incarnation" => incarnation.replace(number(reader.binary()?)?).is_some(),
+                b"record" => record.replace(reader.binary()?).is_some(),
+                b"leaving" => leaving.replace(text(reader.binary()?)?).is_some(),
                 _ => {
                     reader.skip()?;
                     false

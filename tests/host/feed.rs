@@ -16,41 +16,41 @@ use super::{http, pause};
 
 /// What the events so far make of the cluster.
 #[derive(Debug, Clone, Default)]
-pub struct View {
+pub(crate) struct View {
     /// The members by name.
-    pub members: BTreeMap<String, Value>,
+    pub(crate) members: BTreeMap<String, Value>,
     /// All events, the first resync included.
-    pub events: Vec<Value>,
-    pub epoch: String,
-    pub revision: u64,
+    pub(crate) events: Vec<Value>,
+    pub(crate) epoch: String,
+    pub(crate) revision: u64,
     /// How the stream broke its promise.
-    pub broken: Option<String>,
+    pub(crate) broken: Option<String>,
     /// The stream has ended.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// A view that a thread keeps up to date.
 #[derive(Default)]
-pub struct Feed {
+pub(crate) struct Feed {
     view: Mutex<View>,
     changed: Condvar,
 }
 
 /// Keeps a feed alive; its thread ends with the stream, or when this is dropped.
-pub struct Follower(Arc<Feed>);
+pub(crate) struct Follower(Arc<Feed>);
 
 // === impl Follower ===
 
 impl Follower {
     /// Follows the host at a socket, which need not exist yet.
-    pub fn start(socket: PathBuf) -> Self {
+    pub(crate) fn start(socket: PathBuf) -> Self {
         let feed = Arc::new(Feed::default());
         let weak = Arc::downgrade(&feed);
         thread::spawn(move || follow(&socket, &weak));
         Self(feed)
     }
 
-    pub fn feed(&self) -> &Feed {
+    pub(crate) fn feed(&self) -> &Feed {
         &self.0
     }
 }
@@ -86,12 +86,12 @@ fn follow(socket: &Path, feed: &Weak<Feed>) {
 // === impl Feed ===
 
 impl Feed {
-    pub fn lock(&self) -> MutexGuard<'_, View> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a change, or for as long.
-    pub fn wait<'a>(&self, view: MutexGuard<'a, View>, timeout: Duration) -> MutexGuard<'a, View> {
+    pub(crate) fn wait<'a>(&self, view: MutexGuard<'a, View>, timeout: Duration) -> MutexGuard<'a, View> {
         self.changed.wait_timeout(view, timeout).unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -100,26 +100,26 @@ impl Feed {
 
 impl View {
     /// The names of the members that are up.
-    pub fn up(&self) -> BTreeSet<&str> {
+    pub(crate) fn up(&self) -> BTreeSet<&str> {
         let up = self.members.values().filter(|member| member["state"] == "up");
         up.filter_map(|member| member["name"].as_str()).collect()
     }
 
-    pub fn state(&self, node: &str) -> Option<&str> {
+    pub(crate) fn state(&self, node: &str) -> Option<&str> {
         self.members.get(node)?["state"].as_str()
     }
 
-    pub fn incarnation(&self, node: &str) -> Option<u64> {
+    pub(crate) fn incarnation(&self, node: &str) -> Option<u64> {
         self.members.get(node)?["incarnation"].as_u64()
     }
 
     /// The events of a type about a node.
-    pub fn events_of<'a>(&'a self, kind: &'a str, node: &'a str) -> impl Iterator<Item = &'a Value> {
+    pub(crate) fn events_of<'a>(&'a self, kind: &'a str, node: &'a str) -> impl Iterator<Item = &'a Value> {
         self.events.iter().filter(move |event| event["type"] == kind && event["node"] == node)
     }
 
     /// The events of a type.
-    pub fn count(&self, kind: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|event| event["type"] == kind).count()
     }
 

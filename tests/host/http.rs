@@ -9,14 +9,14 @@ use std::{
 use serde_json::Value;
 
 /// The JSON at a path.
-pub fn get(socket: &Path, path: &str) -> io::Result<Value> {
+pub(crate) fn get(socket: &Path, path: &str) -> io::Result<Value> {
     let mut body = String::new();
     open(socket, path)?.read_to_string(&mut body)?;
     Ok(serde_json::from_str(&body)?)
 }
 
 /// The body at a path, as it comes.
-pub fn open(socket: &Path, path: &str) -> io::Result<BufReader<UnixStream>> {
+pub(crate) fn open(socket: &Path, path: &str) -> io::Result<BufReader<UnixStream>> {
     let mut stream = UnixStream::connect(socket)?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = BufReader::new(stream);

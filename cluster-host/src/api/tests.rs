@@ -245,7 +245,7 @@ async fn last_event_id_counts() {
 #[tokio::test]
 async fn refusals() {
     let server = Server::start(fake(), Limits::default());
-    let mut refusals = String::new();
+    let mut refusals = Vec::new();
     for path in [
         "/v1/events?since=yesterday",
         "/v1/events?since=",
@@ -260,7 +260,7 @@ async fn refusals() {
         let ClientError::Refused { status, detail } = client(&server).bytes(path).await.unwrap_err() else {
             panic!("{path}")
         };
-        refusals.push_str(&format!("{path}: {}: {detail}\n", status.as_u16()));
+        refusals.push(format!("{path}: {}: {detail}\n", status.as_u16()));
     }
     expect![[r#"
         /v1/events?since=yesterday: 400: "yesterday" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
@@ -272,7 +272,7 @@ async fn refusals() {
         /v1/members/n3: 400: node name "n3" is not of the form name@host
         /v1/members/%FF@h: 400: Invalid URL: Invalid UTF-8 in `name`
         /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies
-    "#]].assert_eq(&refusals);
+    "#]].assert_eq(&refusals.concat());
     let answer = raw(
         &server,
         &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"],

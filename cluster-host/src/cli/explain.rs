@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure, complain,
-    output::{Colour, age, count, pairs, plain, until},
+    output::{Colour, age, pairs, plain, until},
 };
 use crate::{
     api::json::{Attempt, Explanation, Link, Members, Time, Vouch},
@@ -158,7 +158,7 @@ fn verdict(known: &Explanation<'_>, now: SystemTime) -> String {
         return no_member(known);
     };
     let this = if member.is_self { " (this node)" } else { "" };
-    let since = age(member.since, now);
+    let long = age(member.since, now);
     let never = if member.state == "discovered" {
         ", never linked yet"
     } else {
@@ -181,7 +181,7 @@ fn verdict(known: &Explanation<'_>, now: SystemTime) -> String {
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
     format!(
-        "{}{this} is {} since {since}{never}{whom}{reason}{next}.",
+        "{}{this} has been {} for {long}{never}{whom}{reason}{next}.",
         known.name, member.state
     )
 }
@@ -262,12 +262,10 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
     if node.leaving {
         writeln!(out, "    says that it is leaving")?;
     }
-    if vouch.absent_rounds > 0 {
-        writeln!(
-            out,
-            "    not named by its last {}",
-            count_u32(vouch.absent_rounds, "complete view")
-        )?;
+    match vouch.absent_rounds {
+        0 => {}
+        1 => writeln!(out, "    not in its last complete view")?,
+        rounds => writeln!(out, "    not in its last {rounds} complete views")?,
     }
     if let Some(held) = vouch.held_until {
         writeln!(
@@ -288,7 +286,8 @@ fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Col
         when(link.since, now)
     )?;
     if link.failures > 0 {
-        write!(out, "; {}", count_u32(link.failures, "failure"))?;
+        let plural = if link.failures == 1 { "" } else { "s" };
+        write!(out, "; {} failure{plural}", link.failures)?;
     }
     writeln!(out, "{}", next_try(std::slice::from_ref(link), now))?;
     for Attempt { at, failure } in link.attempts.iter().rev() {
@@ -303,8 +302,4 @@ fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Col
 /// `2026-01-01T00:00:00Z (5m)`
 fn when(time: Time, now: SystemTime) -> String {
     format!("{} ({})", time.to_text(0), age(time, now))
-}
-
-fn count_u32(number: u32, noun: &str) -> String {
-    count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }

@@ -66,7 +66,11 @@ enum Command {
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Topologies(topologies::TopologiesArgs),
+    /// List the plugin files with what they offer, or why they are refused; runs no code of theirs
+    #[command(after_help = "Example:\n  cluster-host plugins --plugins /usr/lib/cluster-host/plugins --json")]
     Plugins(plugins::PluginsArgs),
+    /// List the strategies and connectors that a configuration can name, or describe one of them
+    #[command(after_help = "Examples:\n  cluster-host strategies\n  cluster-host strategies describe gossip")]
     Strategies(strategies::StrategiesArgs),
 }
 

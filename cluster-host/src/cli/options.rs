@@ -24,8 +24,13 @@ struct Row {
 impl Options {
     /// The options that a schema describes: its properties.
     pub(super) fn of(schema: &Value) -> Self {
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let properties = schema.get("properties").and_then(Value::as_object);
         let row = |(name, property): (&String, &Value)| Row {
             name: name.clone(),
@@ -50,11 +55,19 @@ impl fmt::Display for Options {
         let cells = |row: &Row| [row.name.clone(), row.type_name.clone(), row.default.clone()];
         let width = |column: usize| {
             let width = |cells: [String; 3]| cells.get(column).map_or(0, |cell| cell.chars().count());
-            self.0.iter().map(cells).chain([head.clone()]).map(width).max().unwrap_or(0)
+            self.0
+                .iter()
+                .map(cells)
+                .chain([head.clone()])
+                .map(width)
+                .max()
+                .unwrap_or(0)
         };
         let (name_width, type_width, default_width) = (width(0), width(1), width(2));
         let rows = self.0.iter().map(|row| (cells(row), row.description.as_str()));
-        for ([name, type_name, default], description) in [(head.clone(), "DESCRIPTION")].into_iter().chain(rows) {
+        for ([name, type_name, default], description) in
+            [(head.clone(), "DESCRIPTION")].into_iter().chain(rows)
+        {
             let line = format!(
                 "{name:<name_width$}  {type_name:<type_width$}  {default:<default_width$}  {description}"
             );
@@ -66,8 +79,15 @@ impl fmt::Display for Options {
 
 /// The first paragraph, on one line; where the option has none, that of its type.
 fn description(schema: &Value, property: &Value) -> String {
-    let text = |value: &Value| value.get("description").and_then(Value::as_str).map(str::to_owned);
-    let text = text(property).or_else(|| referred(schema, property).and_then(text)).unwrap_or_default();
+    let text = |value: &Value| {
+        value
+            .get("description")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let text = text(property)
+        .or_else(|| referred(schema, property).and_then(text))
+        .unwrap_or_default();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -83,7 +103,9 @@ fn type_name(schema: &Value, property: &Value, references: usize) -> String {
         return only.to_string();
     }
     for (key, between) in [("enum", " | "), ("anyOf", " | "), ("oneOf", " | ")] {
-        let Some(choices) = property.get(key).and_then(Value::as_array) else { continue };
+        let Some(choices) = property.get(key).and_then(Value::as_array) else {
+            continue;
+        };
         let name = |choice: &Value| match key {
             "enum" => choice.to_string(),
             _ => type_name(schema, choice, references),
@@ -95,8 +117,14 @@ fn type_name(schema: &Value, property: &Value, references: usize) -> String {
     match property.get("type") {
         Some(Value::String(only)) => named(schema, property, only, references),
         Some(Value::Array(several)) => {
-            let several = several.iter().filter_map(Value::as_str).filter(|name| *name != "null");
-            several.map(|name| named(schema, property, name, references)).collect::<Vec<_>>().join(" | ")
+            let several = several
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|name| *name != "null");
+            several
+                .map(|name| named(schema, property, name, references))
+                .collect::<Vec<_>>()
+                .join(" | ")
         }
         _ => "any".to_owned(),
     }
@@ -118,7 +146,11 @@ fn named(schema: &Value, property: &Value, name: &str, references: usize) -> Str
 }
 
 fn keys(properties: &Map<String, Value>) -> String {
-    properties.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    properties
+        .keys()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// What `$ref` points at, in the same schema; an `allOf` of one is schemars' way to put a description beside it.

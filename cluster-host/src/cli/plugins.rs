@@ -32,6 +32,8 @@ pub struct DirectoryArgs {
 #[derive(Serialize)]
 struct Listing<'a> {
     directory: String,
+    /// What is wrong with the directory as a whole.
+    problem: Option<String>,
     plugins: Vec<Row<'a>>,
 }
 
@@ -71,7 +73,11 @@ pub fn plugins(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let registry = args.directory.scan()?;
     let rows = rows(&registry);
     if args.json {
-        let listing = Listing { directory: args.directory.plugins.display().to_string(), plugins: rows };
+        let listing = Listing {
+            directory: args.directory.plugins.display().to_string(),
+            problem: registry.problem().map(ToString::to_string),
+            plugins: rows,
+        };
         serde_json::to_writer_pretty(&mut *out, &listing)?;
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
@@ -80,13 +86,29 @@ pub fn plugins(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
         let file = row.file.as_deref().unwrap_or("(built in)");
         match (row.plugin, row.refused) {
             (Some(plugin), _) => {
-                writeln!(out, "{file}: {} {}: {}", plugin.plugin, plugin.version, plugin.offers())?;
+                writeln!(
+                    out,
+                    "{file}: {} {}: {}",
+                    plugin.plugin,
+                    plugin.version,
+                    plugin.offers()
+                )?;
             }
-            (None, Some(RefusedJson { reason, remedy: Some(remedy) })) => {
+            (
+                None,
+                Some(RefusedJson {
+                    reason,
+                    remedy: Some(remedy),
+                }),
+            ) => {
                 writeln!(out, "{file}: refused: {reason}; {remedy}")?;
             }
             (None, refused) => {
-                writeln!(out, "{file}: refused: {}", refused.map(|refused| refused.reason).unwrap_or_default())?;
+                writeln!(
+                    out,
+                    "{file}: refused: {}",
+                    refused.map(|refused| refused.reason).unwrap_or_default()
+                )?;
             }
         }
     }
@@ -104,11 +126,14 @@ fn rows(registry: &Registry) -> Vec<Row<'_>> {
     });
     let files = registry.files().iter().map(|PluginFile { path, result }| Row {
         file: Some(path.display().to_string()),
-        plugin: result.as_ref().ok().map(|inspected| PluginJson::of(&inspected.identity)),
-        refused: result
+        plugin: result
             .as_ref()
-            .err()
-            .map(|refusal| RefusedJson { reason: refusal.reason.to_string(), remedy: refusal.remedy() }),
+            .ok()
+            .map(|inspected| PluginJson::of(&inspected.identity)),
+        refused: result.as_ref().err().map(|refusal| RefusedJson {
+            reason: refusal.reason.to_string(),
+            remedy: refusal.remedy(),
+        }),
     });
     builtins.chain(files).collect()
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use cluster_sdk::OfferKind;
 use serde::Serialize;
 
-use super::{options::Options, plugins::DirectoryArgs};
+use super::{Exit, complain, options::Options, plugins::DirectoryArgs};
 use crate::plugin::{Isolation, LookupError, Registry, Source, load};
 
 /// Lists the strategies and connectors that plugins offer, or describes one of them.
@@ -67,8 +67,17 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<ExitCode
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for (kind, rows) in [("strategy", listing.strategies), ("connector", listing.connectors)] {
-        for Row { name, plugin, version, file } in rows {
+    for (kind, rows) in [
+        ("strategy", listing.strategies),
+        ("connector", listing.connectors),
+    ] {
+        for Row {
+            name,
+            plugin,
+            version,
+            file,
+        } in rows
+        {
             let file = file.as_deref().unwrap_or("(built in)");
             writeln!(out, "{kind:<9}  {name:<16}  {plugin} {version}  {file}")?;
         }
@@ -77,7 +86,10 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<ExitCode
 }
 
 fn rows(registry: &Registry, kind: OfferKind) -> Vec<Row<'_>> {
-    let offers = registry.offers().into_iter().filter(|(offer, _)| offer.kind == kind);
+    let offers = registry
+        .offers()
+        .into_iter()
+        .filter(|(offer, _)| offer.kind == kind);
     offers
         .map(|(offer, source)| Row {
             name: &offer.name,
@@ -90,10 +102,19 @@ fn rows(registry: &Registry, kind: OfferKind) -> Vec<Row<'_>> {
 
 /// A strategy and a connector may have one name; then both are described.
 fn describe(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) -> Result<ExitCode> {
+    let sources = match find(registry, name) {
+        Ok(sources) => sources,
+        Err(error) => {
+            complain(&error);
+            return Ok(Exit::NotSo.into());
+        }
+    };
     let mut described = Vec::new();
-    for source in find(registry, name)? {
+    for source in sources {
         let plugin = load(source, Isolation::InProcess)?;
-        let offers = plugin.describe().with_context(|| format!("describing {source}"))?;
+        let offers = plugin
+            .describe()
+            .with_context(|| format!("describing {source}"))?;
         let offers = offers.into_iter().filter(|offer| offer.name == name);
         described.extend(offers.map(|offer| (source, offer)));
     }
@@ -108,7 +129,11 @@ fn describe(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
             writeln!(out)?;
         }
         let (identity, kind) = (source.identity(), offer.kind);
-        writeln!(out, "{kind} {name}, of {} {} ({source})", identity.plugin, identity.version)?;
+        writeln!(
+            out,
+            "{kind} {name}, of {} {} ({source})",
+            identity.plugin, identity.version
+        )?;
         if !offer.description.is_empty() {
             writeln!(out, "\n{}", offer.description)?;
         }
@@ -122,12 +147,24 @@ fn find<'a>(registry: &'a Registry, name: &str) -> Result<Vec<Source<'a>>, Looku
     let strategy = registry.find(OfferKind::Strategy, name);
     let connector = registry.find(OfferKind::Connector, name);
     Ok(match (strategy, connector) {
-        (Err(LookupError::Unknown { .. }), Ok(only)) | (Ok(only), Err(LookupError::Unknown { .. })) => vec![only],
+        (Err(LookupError::Unknown { .. }), Ok(only)) | (Ok(only), Err(LookupError::Unknown { .. })) => {
+            vec![only]
+        }
+        (
+            Err(LookupError::Unknown { near: None, .. }),
+            Err(error @ LookupError::Unknown { near: Some(_), .. }),
+        ) => {
+            return Err(error);
+        }
         (strategy, connector) => {
             let (strategy, connector) = (strategy?, connector?);
             // Of one plugin that offers both, all is described at once.
             let same = strategy.to_string() == connector.to_string();
-            if same { vec![strategy] } else { vec![strategy, connector] }
+            if same {
+                vec![strategy]
+            } else {
+                vec![strategy, connector]
+            }
         }
     })
 }

@@ -137,14 +137,20 @@ impl fmt::Display for Restart {
 impl Default for Retry {
     fn default() -> Self {
         let Backoff { first, cap } = Backoff::default();
-        Self { first: first.into(), cap: cap.into() }
+        Self {
+            first: first.into(),
+            cap: cap.into(),
+        }
     }
 }
 
 impl From<Retry> for Backoff {
     /// A `first` above the `cap` is the cap.
     fn from(retry: Retry) -> Self {
-        Self { first: retry.first.get().min(retry.cap.get()), cap: retry.cap.get() }
+        Self {
+            first: retry.first.get().min(retry.cap.get()),
+            cap: retry.cap.get(),
+        }
     }
 }
 
@@ -174,7 +180,10 @@ impl<'de> Deserialize<'de> for Prune {
             }
             fn visit_str<E: Error>(self, word: &str) -> Result<Prune, E> {
                 match word {
-                    "never" => Ok(Prune(PrunePolicy { never: true, ..PrunePolicy::default() })),
+                    "never" => Ok(Prune(PrunePolicy {
+                        never: true,
+                        ..PrunePolicy::default()
+                    })),
                     _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
                 }
             }
@@ -217,10 +226,18 @@ impl Default for PruneTable {
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ConfigDuration, D::Error> {
     let duration = ConfigDuration::deserialize(deserializer)?;
-    if duration.get() > Duration::ZERO { Ok(duration) } else { Err(D::Error::custom("must be longer than nothing")) }
+    if duration.get() > Duration::ZERO {
+        Ok(duration)
+    } else {
+        Err(D::Error::custom("must be longer than nothing"))
+    }
 }
 
 fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let fraction = f64::deserialize(deserializer)?;
-    if (0.0..=1.0).contains(&fraction) { Ok(fraction) } else { Err(D::Error::custom("must be from 0.0 to 1.0")) }
+    if (0.0..=1.0).contains(&fraction) {
+        Ok(fraction)
+    } else {
+        Err(D::Error::custom("must be from 0.0 to 1.0"))
+    }
 }

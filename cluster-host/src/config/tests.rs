@@ -8,7 +8,9 @@ use super::*;
 
 fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
     let env = HashMap::from([("POD_IP", "10.0.0.7"), ("SECRET", "hunter2")]);
-    Config::parse(Path::new("host.toml"), text, &|name| env.get(name).map(|value| (*value).to_owned()))
+    Config::parse(Path::new("host.toml"), text, &|name| {
+        env.get(name).map(|value| (*value).to_owned())
+    })
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -183,9 +185,21 @@ fn good() {
                 ),
             },
         }
-    "#]].assert_debug_eq(&loaded.config);
-    let policies: Vec<_> = loaded.config.topologies.values().map(|topology| topology.prune.policy()).collect();
-    assert_eq!(policies[0], PrunePolicy { never: true, ..PrunePolicy::default() });
+    "#]]
+    .assert_debug_eq(&loaded.config);
+    let policies: Vec<_> = loaded
+        .config
+        .topologies
+        .values()
+        .map(|topology| topology.prune.policy())
+        .collect();
+    assert_eq!(
+        policies[0],
+        PrunePolicy {
+            never: true,
+            ..PrunePolicy::default()
+        }
+    );
     assert_eq!(policies[1], PrunePolicy::default());
 }
 
@@ -195,7 +209,17 @@ fn secrets_stay_secret() {
     let text = "[topologies.a]\nstrategy = 'gossip'\nconnect = { tcp = { token = '${SECRET}' } }\nconfig = { secret = '${SECRET}' }\n";
     let loaded = parse(text).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    assert_eq!(loaded.config.topologies.values().next().unwrap().config.to_value()["secret"], "hunter2");
+    assert_eq!(
+        loaded
+            .config
+            .topologies
+            .values()
+            .next()
+            .unwrap()
+            .config
+            .to_value()["secret"],
+        "hunter2"
+    );
     let problems = parse(&format!("{text}opst = {{}}\n")).unwrap_err();
     assert!(!lines(&problems).contains("hunter2"));
 }
@@ -256,7 +280,7 @@ fn all_at_once() {
             host.toml:17: topologies.two.opts.retry.last: unknown key; possible: `cap`, `first`
             host.toml:18: topologies.two.opts.deadline: expected a duration such as "30s" or a number of milliseconds, found -5
             host.toml:19: topologies.two.members_max: expected a whole number from 1, found 0
-            host.toml:20: topologies.three.strategy: missing: this key is required (The strategy that finds its nodes, by the name under which a plugin offers it)
+            host.toml:20: topologies.three.strategy: missing: this key is required (the name of a strategy that a plugin offers)
             host.toml:21: topologies.three.config: expected a table, found a list
             host.toml:22: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
             host.toml:23: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
@@ -270,33 +294,60 @@ fn all_at_once() {
 #[test]
 fn connect() {
     for (connect, expected) in [
-        ("", expect![[r#"
+        (
+            "",
+            expect![[r#"
             host.toml:1: topologies.a.connect: missing: this key is required (its default, "erlang", is not part of this version: write connect = "none" to watch without linking, or name a connector)
-        "#]]),
-        ("connect = 5", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = 5",
+            expect![[r#"
             host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found 5
-        "#]]),
-        ("connect = ''", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = ''",
+            expect![[r#"
             host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found string ""
-        "#]]),
-        ("connect = {}", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = {}",
+            expect![[r#"
             host.toml:3: topologies.a.connect: names no connector: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }
-        "#]]),
-        ("connect = { none = {} }", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = { none = {} }",
+            expect![[r#"
             host.toml:3: topologies.a.connect: write connect = "none"
-        "#]]),
-        ("connect = { tcp = 9000 }", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = { tcp = 9000 }",
+            expect![[r#"
             host.toml:3: topologies.a.connect.tcp: expected a table with the connector's config, found 9000
-        "#]]),
-        ("connect = { tcp = { isolation = 'container' } }", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = { tcp = { isolation = 'container' } }",
+            expect![[r#"
             host.toml:3: topologies.a.connect.tcp.isolation: `container` is not possible here; possible: `in-process`, `process`
-        "#]]),
-        ("connect = ['tcp']", expect![[r#"
+        "#]],
+        ),
+        (
+            "connect = ['tcp']",
+            expect![[r#"
             host.toml:3: topologies.a.connect: expected "none", the name of a connector, or a table such as { tcp = { port = 9000 } }, found a list
-        "#]]),
+        "#]],
+        ),
         ("connect = 'tcp'", expect![""]),
     ] {
-        check(&format!("[topologies.a]\nstrategy = 'gossip'\n{connect}\n"), &expected);
+        check(
+            &format!("[topologies.a]\nstrategy = 'gossip'\n{connect}\n"),
+            &expected,
+        );
     }
 }
 
@@ -304,32 +355,56 @@ fn connect() {
 #[test]
 fn not_toml() {
     for (text, expected) in [
-        ("a = 1\nb = \n", expect![[r#"
+        (
+            "a = 1\nb = \n",
+            expect![[r#"
             host.toml:2: not TOML: string values must be quoted, expected literal string
-        "#]]),
-        ("[node\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "[node\n",
+            expect![[r#"
             host.toml:1: not TOML: unclosed table, expected `]`
-        "#]]),
-        ("\n\nstray words\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "\n\nstray words\n",
+            expect![[r#"
             host.toml:3: not TOML: key with no value, expected `=`
-        "#]]),
-        ("cluster = 'a'\ncluster = 'b'\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "cluster = 'a'\ncluster = 'b'\n",
+            expect![[r#"
             host.toml:2: not TOML: duplicate key
-        "#]]),
-        ("cluster = \"a\nb\"\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "cluster = \"a\nb\"\n",
+            expect![[r#"
             host.toml:2: not TOML: key with no value, expected `=`
-        "#]]),
-        ("[node]\nname = 99999999999999999999\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "[node]\nname = 99999999999999999999\n",
+            expect![[r#"
             host.toml:2: node.name: is too large a number
-        "#]]),
-        ("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\nconfig = { a = nan, b = [1, inf] }\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "[topologies.a]\nstrategy = 'x'\nconnect = 'none'\nconfig = { a = nan, b = [1, inf] }\n",
+            expect![[r#"
             host.toml:4: topologies.a.config.a: is no finite number
             host.toml:4: topologies.a.config.b[1]: is no finite number
-        "#]]),
-        ("cluster = '''\n${ONE}\n${TWO}'''\n[node]\nname = '${THREE}'\n", expect![[r#"
+        "#]],
+        ),
+        (
+            "cluster = '''\n${ONE}\n${TWO}'''\n[node]\nname = '${THREE}'\n",
+            expect![[r#"
             host.toml:1: cluster: environment variable ONE is not set: set it, or write `${ONE:-default}`
             host.toml:5: node.name: environment variable THREE is not set: set it, or write `${THREE:-default}`
-        "#]]),
+        "#]],
+        ),
     ] {
         check(text, &expected);
     }
@@ -349,16 +424,20 @@ fn files() {
     };
     expect![[r#"
         DIR/missing.toml: cannot be opened: No such file or directory (os error 2)
-    "#]].assert_eq(&load("missing.toml", None));
+    "#]]
+    .assert_eq(&load("missing.toml", None));
     expect![[r#"
         DIR/: is a directory: name a file
-    "#]].assert_eq(&load("", None));
+    "#]]
+    .assert_eq(&load("", None));
     expect![[r#"
         DIR/large.toml: has more than 1048576 bytes: this is no configuration
-    "#]].assert_eq(&load("large.toml", Some(&vec![b'\n'; 1024 * 1024 + 1])));
+    "#]]
+    .assert_eq(&load("large.toml", Some(&vec![b'\n'; 1024 * 1024 + 1])));
     expect![[r#"
         DIR/latin.toml: is not UTF-8: see line 2
-    "#]].assert_eq(&load("latin.toml", Some(b"# one\ncluster = '\xe9'\n")));
+    "#]]
+    .assert_eq(&load("latin.toml", Some(b"# one\ncluster = '\xe9'\n")));
     assert_eq!(load("good.toml", Some(b"cluster = 'a'\n")), "");
     assert_eq!(load("full.toml", Some(&vec![b'\n'; 1024 * 1024])), "");
 }
@@ -366,13 +445,21 @@ fn files() {
 /// What is allowed and seldom meant.
 #[test]
 fn seldom_meant() {
-    check_warnings("", &expect![[r#"
+    check_warnings(
+        "",
+        &expect![[r#"
         host.toml:1: warning: topologies: there are none: no node will be found
-    "#]]);
-    let gossip = |config: &str, connect: &str| format!("[topologies.a]\nstrategy = 'gossip'\nconnect = {connect}\nconfig = {config}\n");
-    check_warnings(&gossip("{}", "{ tcp = { port = 1 } }"), &expect![[r#"
+    "#]],
+    );
+    let gossip = |config: &str, connect: &str| {
+        format!("[topologies.a]\nstrategy = 'gossip'\nconnect = {connect}\nconfig = {config}\n")
+    };
+    check_warnings(
+        &gossip("{}", "{ tcp = { port = 1 } }"),
+        &expect![[r#"
         host.toml:3: warning: topologies.a.connect: without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`
-    "#]]);
+    "#]],
+    );
     for quiet in [
         gossip("{}", "'none'"),
         gossip("{ secret = 'x' }", "{ tcp = { port = 1 } }"),
@@ -405,7 +492,10 @@ fn seldom_meant() {
 fn one_line() {
     let loaded = parse("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\n").unwrap();
     let problem = loaded.problem("topologies.a.config", "first\n\tsecond\r\n");
-    assert_eq!(problem.to_string(), "host.toml:1: topologies.a.config: first second");
+    assert_eq!(
+        problem.to_string(),
+        "host.toml:1: topologies.a.config: first second"
+    );
 }
 
 proptest! {
@@ -432,7 +522,10 @@ fn junk_toml() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
             prop::collection::vec((key, inner), 0..3).prop_map(|pairs| {
-                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                let pairs: Vec<_> = pairs
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value}"))
+                    .collect();
                 format!("{{ {} }}", pairs.join(", "))
             }),
         ]

@@ -30,7 +30,10 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
 /// Whether strangers' datagrams decide what is dialled.
 fn listens_to_anyone(topology: &TopologyConfig) -> bool {
     let is_set = |key| topology.config.get(key).is_some();
-    topology.strategy == "gossip" && topology.connect != ConnectConfig::None && !is_set("secret") && !is_set("allow")
+    topology.strategy == "gossip"
+        && topology.connect != ConnectConfig::None
+        && !is_set("secret")
+        && !is_set("allow")
 }
 
 fn doubles_connector(topology: &TopologyConfig, other: &TopologyConfig) -> bool {

@@ -52,11 +52,17 @@ impl Connector for Exec {
         for (path, command) in commands {
             let Some(command) = command else { continue };
             if command.first().is_none_or(String::is_empty) {
-                errors.push(ConfigError { path: path.to_owned(), message: "names no program".to_owned() });
+                errors.push(ConfigError {
+                    path: path.to_owned(),
+                    message: "names no program".to_owned(),
+                });
             }
             for (index, _) in command.iter().enumerate().filter(|(_, word)| word.contains('\0')) {
                 let path = format!("{path}[{index}]");
-                errors.push(ConfigError { path, message: "has a NUL byte".to_owned() });
+                errors.push(ConfigError {
+                    path,
+                    message: "has a NUL byte".to_owned(),
+                });
             }
         }
         errors
@@ -78,17 +84,22 @@ impl Connector for Exec {
     }
 
     async fn list(&self) -> Result<Option<Vec<NodeName>>> {
-        let Some(command) = &self.config.list else { return Ok(None) };
+        let Some(command) = &self.config.list else {
+            return Ok(None);
+        };
         let (program, arguments) = words(command);
-        let finished =
-            process::run(program, &arguments, LIST_BYTES_MAX).await.with_context(|| format!("running {program:?}"))?;
+        let finished = process::run(program, &arguments, LIST_BYTES_MAX)
+            .await
+            .with_context(|| format!("running {program:?}"))?;
         if let Some(reason) = finished.failure() {
             bail!("{program:?}: {reason}");
         }
         if finished.is_cut {
             bail!("{program:?} printed more than {LIST_BYTES_MAX} bytes");
         }
-        names(&finished.stdout).with_context(|| format!("output of {program:?}")).map(Some)
+        names(&finished.stdout)
+            .with_context(|| format!("output of {program:?}"))
+            .map(Some)
     }
 }
 
@@ -123,7 +134,9 @@ fn names(output: &[u8]) -> Result<Vec<NodeName>> {
     let lines = text.lines().enumerate().map(|(index, line)| (index, line.trim()));
     lines
         .filter(|(_, line)| !line.is_empty())
-        .map(|(index, line)| NodeName::try_new(line).with_context(|| format!("line {}", index.saturating_add(1))))
+        .map(|(index, line)| {
+            NodeName::try_new(line).with_context(|| format!("line {}", index.saturating_add(1)))
+        })
         .collect()
 }
 

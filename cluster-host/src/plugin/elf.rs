@@ -3,13 +3,15 @@
 //! The dynamic loader trusts what it is given: a file that was cut off ends the process by SIGBUS as soon as a
 //! page beyond the end is touched. So everything that the loader will touch is checked here to be in the file.
 
+mod contents;
+
 use std::ops::Range;
 
-use cluster_sdk::abi::handshake::{HANDSHAKE_BYTES, SYMBOL_PREFIX, SYMBOL_PREFIX_ANY_MAJOR};
+use cluster_sdk::abi::handshake::HANDSHAKE_BYTES;
 use object::{
     NativeEndian, ReadRef,
     elf::{self, DynamicTag},
-    read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, Rel as _, Rela as _, SectionHeader as _, Sym as _},
+    read::elf::{Dyn as _, FileHeader as _, ProgramHeader as _, SectionHeader as _},
 };
 
 use super::{
@@ -59,7 +61,11 @@ pub(super) fn read<'d, R: ReadRef<'d>>(data: R) -> Result<PluginElf, Reason> {
     if image.has_text_relocations() {
         return Err(Reason::TextRelocations);
     }
-    Ok(PluginElf { handshake: image.handshake(address)?, symbol, glibc_needed: image.glibc_needed()? })
+    Ok(PluginElf {
+        handshake: image.handshake(address)?,
+        symbol,
+        glibc_needed: image.glibc_needed()?,
+    })
 }
 
 /// The highest `GLIBC_x.y` that a C library defines.
@@ -81,7 +87,9 @@ pub(super) fn highest_glibc_defined<'d, R: ReadRef<'d>>(data: R) -> Option<Glibc
 fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
     const IDENT_BYTES: u64 = 16;
     let bytes = data.len().map_err(|()| unreadable())?;
-    let start = data.read_bytes_at(0, bytes.min(IDENT_BYTES)).map_err(|()| unreadable())?;
+    let start = data
+        .read_bytes_at(0, bytes.min(IDENT_BYTES))
+        .map_err(|()| unreadable())?;
     if start.is_empty() {
         return Err(Reason::Empty);
     }
@@ -89,7 +97,11 @@ fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
         return Err(Reason::NotElf(String::from_utf8_lossy(start).into_owned()));
     }
     let (Some(class), Some(order)) = (start.get(4), start.get(5)) else {
-        return Err(Reason::CutOff { part: "the ELF header", end: IDENT_BYTES, bytes });
+        return Err(Reason::CutOff {
+            part: "the ELF header",
+            end: IDENT_BYTES,
+            bytes,
+        });
     };
     let theirs = match elf::FileClass(*class) {
         elf::ELFCLASS32 => 32,
@@ -109,7 +121,11 @@ fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
     }
     let end = size_of::<Header>() as u64;
     if bytes < end {
-        return Err(Reason::CutOff { part: "the ELF header", end, bytes });
+        return Err(Reason::CutOff {
+            part: "the ELF header",
+            end,
+            bytes,
+        });
     }
     Ok(())
 }
@@ -123,11 +139,23 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
         let bytes = data.len().map_err(|()| unreadable())?;
         let machine = header.e_machine(endian);
         if MACHINE.is_some_and(|ours| ours != machine) {
-            return Err(Reason::OtherArchitecture { theirs: machine_name(machine) });
+            return Err(Reason::OtherArchitecture {
+                theirs: machine_name(machine),
+            });
         }
         for (part, start, count, size) in [
-            ("the program header table", header.e_phoff(endian), header.e_phnum(endian), size_of::<Segment>()),
-            ("the section header table", header.e_shoff(endian), header.e_shnum(endian), size_of::<Section>()),
+            (
+                "the program header table",
+                header.e_phoff(endian),
+                header.e_phnum(endian),
+                size_of::<Segment>(),
+            ),
+            (
+                "the section header table",
+                header.e_shoff(endian),
+                header.e_shnum(endian),
+                size_of::<Section>(),
+            ),
         ] {
             inside(part, start, u64::from(count).saturating_mul(size as u64), bytes)?;
         }
@@ -143,7 +171,14 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             .map(|entry| (entry.d_tag(endian), entry.val(endian)))
             .take_while(|(tag, _)| *tag != elf::DT_NULL)
             .collect();
-        Ok(Self { data, endian, bytes, segments, sections, dynamic })
+        Ok(Self {
+            data,
+            endian,
+            bytes,
+            segments,
+            sections,
+            dynamic,
+        })
     }
 
     /// What is mapped is in the file.
@@ -172,7 +207,9 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
 
     fn check_kind(&self) -> Result<(), Reason> {
         let header = Header::parse(self.data).map_err(damaged)?;
-        let pie = self.dynamic(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_PIE.0 != 0);
+        let pie = self
+            .dynamic(elf::DT_FLAGS_1)
+            .is_some_and(|flags| flags & elf::DF_1_PIE.0 != 0);
         Err(Reason::NotSharedLibrary(match header.e_type(self.endian) {
             elf::ET_DYN if !pie => return Ok(()),
             elf::ET_DYN | elf::ET_EXEC => "an executable",
@@ -184,11 +221,19 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
 
     /// The tables that the dynamic loader follows are inside of what is mapped from the file.
     fn check_dynamic(&self) -> Result<(), Reason> {
-        let segment = self.segments.iter().find(|segment| segment.p_type(self.endian) == elf::PT_DYNAMIC);
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| segment.p_type(self.endian) == elf::PT_DYNAMIC);
         let start = segment.map(|segment| segment.p_offset(self.endian));
-        let section = self.sections.iter().find(|section| section.sh_type(self.endian) == elf::SHT_DYNAMIC);
+        let section = self
+            .sections
+            .iter()
+            .find(|section| section.sh_type(self.endian) == elf::SHT_DYNAMIC);
         if start.is_none() || start != section.map(|section| section.sh_offset(self.endian)) {
-            return Err(Reason::Damaged("it has no dynamic table, or two different ones".to_owned()));
+            return Err(Reason::Damaged(
+                "it has no dynamic table, or two different ones".to_owned(),
+            ));
         }
         let size = |tag| self.dynamic(tag).unwrap_or(1);
         for (tag, size) in [
@@ -206,16 +251,23 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             (elf::DT_VERNEED, 1),
             (elf::DT_VERDEF, 1),
         ] {
-            let Some(address) = self.dynamic(tag) else { continue };
+            let Some(address) = self.dynamic(tag) else {
+                continue;
+            };
             if self.file_range(address, size).is_none() {
-                return Err(Reason::Damaged(format!("dynamic table {tag:?} points outside of the file")));
+                return Err(Reason::Damaged(format!(
+                    "dynamic table {tag:?} points outside of the file"
+                )));
             }
         }
         Ok(())
     }
 
     fn dynamic(&self, tag: DynamicTag) -> Option<u64> {
-        self.dynamic.iter().find(|(other, _)| *other == tag).map(|(_, value)| *value)
+        self.dynamic
+            .iter()
+            .find(|(other, _)| *other == tag)
+            .map(|(_, value)| *value)
     }
 
     /// Where in the file the bytes at an address come from.
@@ -230,113 +282,6 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             let start = start.checked_add(within)?;
             Some(start..start.checked_add(size)?)
         })
-    }
-
-    /// The one symbol that makes a library a plugin, and its address.
-    fn plugin_symbol(&self) -> Result<(String, u64), Reason> {
-        let table = self.sections.symbols(self.endian, self.data, elf::SHT_DYNSYM).map_err(damaged)?;
-        let mut ours = Vec::new();
-        let mut foreign = None;
-        for symbol in table.iter() {
-            if symbol.is_undefined(self.endian) || symbol.is_local() {
-                continue;
-            }
-            let name = table.symbol_name(self.endian, symbol).map_err(damaged)?;
-            let Ok(name) = str::from_utf8(name) else { continue };
-            if name.starts_with(SYMBOL_PREFIX) {
-                ours.push((name.to_owned(), symbol.st_value(self.endian)));
-            } else if let Some(rest) = name.strip_prefix(SYMBOL_PREFIX_ANY_MAJOR) {
-                foreign = foreign.or_else(|| rest.split_once("__"));
-            }
-        }
-        match (ours.pop(), ours.is_empty(), foreign) {
-            (Some(only), true, _) => Ok(only),
-            (Some(last), false, _) => {
-                Err(Reason::SeveralPlugins(ours.into_iter().chain([last]).map(|(name, _)| name).collect()))
-            }
-            (None, _, Some((major, plugin))) => {
-                Err(Reason::OtherAbi { plugin: plugin.to_owned(), major: major.to_owned() })
-            }
-            (None, _, None) => Err(Reason::NotPlugin),
-        }
-    }
-
-    fn search_path(&self) -> Result<Option<String>, Reason> {
-        let Some(offset) = self.dynamic(elf::DT_RPATH).or_else(|| self.dynamic(elf::DT_RUNPATH)) else {
-            return Ok(None);
-        };
-        let (_, strings) = self
-            .sections
-            .dynamic(self.endian, self.data)
-            .map_err(damaged)?
-            .ok_or_else(|| Reason::Damaged("no dynamic table".to_owned()))?;
-        let strings = self.sections.strings(self.endian, self.data, strings).map_err(damaged)?;
-        let path = u32::try_from(offset).ok().and_then(|offset| strings.get(offset).ok());
-        Ok(Some(String::from_utf8_lossy(path.unwrap_or_default()).into_owned()))
-    }
-
-    fn has_text_relocations(&self) -> bool {
-        let flags = self.dynamic(elf::DT_FLAGS).unwrap_or(0);
-        self.dynamic(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 != 0
-    }
-
-    fn glibc_needed(&self) -> Result<Option<GlibcVersion>, Reason> {
-        let Some((needs, strings)) = self.sections.gnu_verneed(self.endian, self.data).map_err(damaged)? else {
-            return Ok(None);
-        };
-        let strings = self.sections.strings(self.endian, self.data, strings).map_err(damaged)?;
-        let mut highest = None;
-        for need in needs {
-            let (_, versions) = need.map_err(damaged)?;
-            for version in versions {
-                let name = version.map_err(damaged)?.name(self.endian, strings).map_err(damaged)?;
-                highest = highest.max(GlibcVersion::parse(name));
-            }
-        }
-        Ok(highest)
-    }
-
-    /// The bytes at the symbol, which must be in memory what they are in the file.
-    fn handshake(&self, address: u64) -> Result<[u8; HANDSHAKE_BYTES], Reason> {
-        let bad = |what: &str| Reason::BadHandshake(what.to_owned());
-        let range = self
-            .file_range(address, HANDSHAKE_BYTES as u64)
-            .ok_or_else(|| bad("its symbol points outside of the file"))?;
-        if self.is_relocated(&(address..address.saturating_add(HANDSHAKE_BYTES as u64)))? {
-            return Err(bad("it is not constant data"));
-        }
-        let bytes = self.data.read_bytes_at(range.start, HANDSHAKE_BYTES as u64).map_err(|()| unreadable())?;
-        bytes.try_into().map_err(|_other_length| bad("it is cut off"))
-    }
-
-    /// Whether the loader writes into a range of addresses.
-    fn is_relocated(&self, range: &Range<u64>) -> Result<bool, Reason> {
-        let written = |address: u64| {
-            let pointer = u64::from(usize::BITS / 8);
-            address < range.end && address.saturating_add(pointer) > range.start
-        };
-        for section in self.sections.iter() {
-            // The address of a section that is not loaded is zero; its relocations are for a debugger.
-            if section.sh_addr(self.endian) == 0 {
-                continue;
-            }
-            if let Some((entries, _)) = section.rela(self.endian, self.data).map_err(damaged)?
-                && entries.iter().any(|entry| written(entry.r_offset(self.endian)))
-            {
-                return Ok(true);
-            }
-            if let Some((entries, _)) = section.rel(self.endian, self.data).map_err(damaged)?
-                && entries.iter().any(|entry| written(entry.r_offset(self.endian)))
-            {
-                return Ok(true);
-            }
-            if let Some(mut addresses) = section.relr(self.endian, self.data).map_err(damaged)?
-                && addresses.any(written)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }
 
@@ -356,7 +301,11 @@ fn machine_name(machine: elf::Machine) -> String {
 
 fn inside(part: &'static str, start: u64, size: u64, bytes: u64) -> Result<(), Reason> {
     let end = start.saturating_add(size);
-    if end > bytes { Err(Reason::CutOff { part, end, bytes }) } else { Ok(()) }
+    if end > bytes {
+        Err(Reason::CutOff { part, end, bytes })
+    } else {
+        Ok(())
+    }
 }
 
 fn damaged(error: object::read::Error) -> Reason {

@@ -102,7 +102,10 @@ impl GlibcVersion {
             return Some(Self { major: 2, minor: 36 });
         }
         let mut numbers = numbers.split('.').map(str::parse);
-        Some(Self { major: numbers.next()?.ok()?, minor: numbers.next()?.ok()? })
+        Some(Self {
+            major: numbers.next()?.ok()?,
+            minor: numbers.next()?.ok()?,
+        })
     }
 }
 

@@ -84,12 +84,14 @@ pub enum DirectoryError {
 #[non_exhaustive]
 pub enum LookupError {
     /// Nobody offers it.
-    #[error("no plugin offers a {kind} {name:?}{}", DisplayHints(hints))]
+    #[error("no plugin offers a {kind} {name:?}{}{}", DidYouMean(near.as_deref()), Hints(hints))]
     Unknown {
         /// What was looked for.
         kind: OfferKind,
         /// The name.
         name: String,
+        /// The name that is offered and most like it.
+        near: Option<String>,
         /// What may help, each a clause.
         hints: Vec<String>,
     },
@@ -105,7 +107,9 @@ pub enum LookupError {
     },
 }
 
-struct DisplayHints<'a>(&'a [String]);
+struct DidYouMean<'a>(Option<&'a str>);
+
+struct Hints<'a>(&'a [String]);
 
 // === impl Registry ===
 
@@ -120,18 +124,26 @@ impl Registry {
     /// itself is told by [`Registry::problem`], so that what is linked in can work without it.
     #[must_use]
     pub fn scan(directory: &Path) -> Self {
-        let mut registry = Self { directory: Some(directory.to_owned()), ..Self::default() };
+        let mut registry = Self {
+            directory: Some(directory.to_owned()),
+            ..Self::default()
+        };
         let mut names = match plugin_names(directory) {
             Ok(names) => names,
             Err(error) => {
-                registry.problem =
-                    Some(DirectoryError::Unreadable { directory: directory.to_owned(), error });
+                registry.problem = Some(DirectoryError::Unreadable {
+                    directory: directory.to_owned(),
+                    error,
+                });
                 return registry;
             }
         };
         if names.len() > PLUGIN_FILES_MAX {
             let files = names.len();
-            registry.problem = Some(DirectoryError::TooMany { directory: directory.to_owned(), files });
+            registry.problem = Some(DirectoryError::TooMany {
+                directory: directory.to_owned(),
+                files,
+            });
             names.truncate(PLUGIN_FILES_MAX);
         }
         // What is wrong with the directory is told of each file: that is where an operator looks.
@@ -141,12 +153,16 @@ impl Registry {
             .map(|name| {
                 let path = directory.join(name);
                 let result = match &opened {
-                    Ok(opened) => opened
-                        .inspect(&path)
-                        .map_err(|reason| Refusal { path: path.clone(), reason }),
+                    Ok(opened) => opened.inspect(&path).map_err(|reason| Refusal {
+                        path: path.clone(),
+                        reason,
+                    }),
                     Err(_) => open_inspected(&path),
                 };
-                PluginFile { result: result.map(|(_, inspected)| inspected), path }
+                PluginFile {
+                    result: result.map(|(_, inspected)| inspected),
+                    path,
+                }
             })
             .collect();
         registry
@@ -157,7 +173,10 @@ impl Registry {
     /// # Errors
     /// What is wrong with its handshake: a mistake in the program.
     pub fn with_builtin(mut self, entry: &'static PluginEntry) -> Result<Self, Reason> {
-        self.builtins.push(Builtin { entry, identity: Identity::read(entry.handshake())? });
+        self.builtins.push(Builtin {
+            entry,
+            identity: Identity::read(entry.handshake())?,
+        });
         Ok(self)
     }
 
@@ -188,7 +207,10 @@ impl Registry {
     /// All that may be loaded, what is linked in first.
     pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
         let files = self.files.iter().filter_map(|file| file.result.as_ref().ok());
-        self.builtins.iter().map(Source::Builtin).chain(files.map(Source::File))
+        self.builtins
+            .iter()
+            .map(Source::Builtin)
+            .chain(files.map(Source::File))
     }
 
     /// Everything that is offered, and by whom, sorted by kind and name. A name can be there twice.
@@ -207,27 +229,37 @@ impl Registry {
     /// # Errors
     /// [`LookupError`] when nobody does, or more than one.
     pub fn find(&self, kind: OfferKind, name: &str) -> Result<Source<'_>, LookupError> {
-        let mut found = self.sources().filter(|source| source.identity().offers(kind, name));
+        let mut found = self
+            .sources()
+            .filter(|source| source.identity().offers(kind, name));
         let Some(first) = found.next() else {
-            return Err(LookupError::Unknown { kind, name: name.to_owned(), hints: self.hints(kind, name) });
+            return Err(self.unknown(kind, name));
         };
         let others: Vec<_> = found.map(|source| source.to_string()).collect();
         if others.is_empty() {
             return Ok(first);
         }
         let sources = [first.to_string()].into_iter().chain(others).collect();
-        Err(LookupError::Ambiguous { kind, name: name.to_owned(), sources })
+        Err(LookupError::Ambiguous {
+            kind,
+            name: name.to_owned(),
+            sources,
+        })
     }
 
-    fn hints(&self, kind: OfferKind, name: &str) -> Vec<String> {
+    fn unknown(&self, kind: OfferKind, name: &str) -> LookupError {
         let mut hints = Vec::new();
         let offers = self.offers();
-        let offered: BTreeSet<&str> =
-            offers.iter().filter(|(offer, _)| offer.kind == kind).map(|(offer, _)| offer.name.as_str()).collect();
-        if let Some(near) = nearest(name, offered.iter().copied()) {
-            hints.push(format!("did you mean {near:?}?"));
-        }
-        if let Some((other, _)) = offers.iter().find(|(offer, _)| offer.kind != kind && offer.name == name) {
+        let offered: BTreeSet<&str> = offers
+            .iter()
+            .filter(|(offer, _)| offer.kind == kind)
+            .map(|(offer, _)| offer.name.as_str())
+            .collect();
+        let near = nearest(name, offered.iter().copied()).map(str::to_owned);
+        if let Some((other, _)) = offers
+            .iter()
+            .find(|(offer, _)| offer.kind != kind && offer.name == name)
+        {
             hints.push(format!("{name:?} is a {}", other.kind));
         }
         if let Some(problem) = &self.problem {
@@ -245,9 +277,16 @@ impl Registry {
         }
         let more = refused.count();
         if more > 0 {
-            hints.push(format!("{more} more files are refused, see `cluster-host plugins`"));
+            hints.push(format!(
+                "{more} more files are refused, see `cluster-host plugins`"
+            ));
         }
-        hints
+        LookupError::Unknown {
+            kind,
+            name: name.to_owned(),
+            near,
+            hints,
+        }
     }
 
     fn directory_words(&self) -> String {
@@ -291,11 +330,20 @@ impl fmt::Display for Source<'_> {
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builtin").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Builtin")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for DisplayHints<'_> {
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .map_or(Ok(()), |name| write!(f, "; did you mean {name:?}?"))
+    }
+}
+
+impl fmt::Display for Hints<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|hint| write!(f, "; {hint}"))
     }

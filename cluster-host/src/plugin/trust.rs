@@ -32,10 +32,15 @@ pub(super) fn check_file(stat: &Stat) -> Result<(), Reason> {
     }
     let euid = geteuid().as_raw();
     if stat.st_uid != 0 && stat.st_uid != euid {
-        return Err(Reason::ForeignOwner { uid: stat.st_uid, euid });
+        return Err(Reason::ForeignOwner {
+            uid: stat.st_uid,
+            euid,
+        });
     }
     if stat.st_mode & OTHERS_WRITE != 0 {
-        return Err(Reason::Writable { mode: stat.st_mode & PERMISSIONS });
+        return Err(Reason::Writable {
+            mode: stat.st_mode & PERMISSIONS,
+        });
     }
     Ok(())
 }
@@ -55,12 +60,19 @@ pub(super) fn check_directory(directory: &Path) -> Result<PathBuf, Reason> {
 fn check_ancestor(directory: &Path, stat: &fs::Metadata, euid: u32) -> Result<(), Reason> {
     let (uid, mode) = (stat.uid(), stat.mode());
     if uid != 0 && uid != euid && !(uid == OVERFLOW_UID && root_is_outside()) {
-        return Err(Reason::ForeignDirectory { directory: directory.to_owned(), uid, euid });
+        return Err(Reason::ForeignDirectory {
+            directory: directory.to_owned(),
+            uid,
+            euid,
+        });
     }
     // In a sticky directory nobody removes or renames what belongs to others.
     let allowed = mode & STICKY != 0 || is_private_group(stat, euid) && mode & OTHERS_WRITE == GROUP_WRITE;
     if mode & OTHERS_WRITE != 0 && !allowed {
-        return Err(Reason::WritableDirectory { directory: directory.to_owned(), mode: mode & PERMISSIONS });
+        return Err(Reason::WritableDirectory {
+            directory: directory.to_owned(),
+            mode: mode & PERMISSIONS,
+        });
     }
     Ok(())
 }
@@ -92,7 +104,8 @@ fn root_is_outside() -> bool {
 fn has_uid(map: &str, uid: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let (Some(Ok(first)), Some(_), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next()) else {
+        let (Some(Ok(first)), Some(_), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next())
+        else {
             return false;
         };
         (first..first.saturating_add(count)).contains(&u64::from(uid))

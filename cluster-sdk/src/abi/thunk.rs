@@ -170,7 +170,9 @@ unsafe fn thread<'a>(instance: Instance) -> &'a Thread {
 
 fn find(offers: &'static [OfferDef], kind: OfferCode, name: &str) -> Result<&'static OfferDef, Failure> {
     let found = offers.iter().find(|offer| offer.kind.code() == kind && offer.name == name);
-    found.ok_or_else(|| Failure::new(Code::UNKNOWN, format!("the plugin offers no {} {name:?}", kind_word(kind))))
+    found.ok_or_else(|| {
+        Failure::new(Code::UNKNOWN, format!("the plugin offers no {} {name:?}", kind_word(kind)))
+    })
 }
 
 const fn kind_word(kind: OfferCode) -> &'static str {

@@ -42,7 +42,10 @@ fn options_are_described() {
     let options = schema.get("properties").and_then(Value::as_object).unwrap();
     assert_eq!(options.len(), 11);
     for (name, option) in options {
-        let description = option.get("description").and_then(Value::as_str).unwrap_or_default();
+        let description = option
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         assert!(description.contains("Default"), "{name}: {description:?}");
     }
 }

@@ -76,7 +76,7 @@ fn bare_member_shape() {
 fn event_shapes() {
     use EventKind as K;
     let up = || bare_member("b@h", MemberState::Up);
-    let mut events = vec![
+    let mut events = [
         event(
             1,
             K::NodeDiscovered,
@@ -153,43 +153,17 @@ fn topologies_shape() {
     );
 }
 
-/// All that is known of a node.
+/// All that is known of a node; the member in it is as elsewhere.
 #[test]
 fn explanation_shape() {
+    let mut known = explanation("n1@10.0.0.7");
+    known.member = None;
     check(
-        &Explanation::from(&explanation("n1@10.0.0.7")),
+        &Explanation::from(&known),
         &expect![[r#"
         {
           "name": "n1@10.0.0.7",
-          "member": {
-            "name": "n1@10.0.0.7",
-            "self": false,
-            "state": "down",
-            "incarnation": 17,
-            "addresses": [
-              "10.0.0.7:9000",
-              "[fd00::7]:9000"
-            ],
-            "attributes": {
-              "zone": "eu-1"
-            },
-            "topologies": [
-              {
-                "name": "gossip",
-                "link": "none",
-                "since": "2026-01-01T00:00:01.000000Z",
-                "reason": null
-              },
-              {
-                "name": "mesh",
-                "link": "down",
-                "since": "2026-01-01T00:00:01.000000Z",
-                "reason": "connection refused"
-              }
-            ],
-            "since": "2026-01-01T00:00:01.234000Z",
-            "reason": "link lost: \"peer\" reset"
-          },
+          "member": null,
           "vouches": [
             {
               "topology": "gossip",

@@ -22,11 +22,19 @@ impl Discover for Picky {
     type Config = PickyConfig;
 
     fn validate(config: &PickyConfig, local: &LocalNode) -> Vec<ConfigError> {
-        let wrong = config.hosts.iter().enumerate().filter(|(_, host)| !host.contains('.'));
-        let mut errors: Vec<_> =
-            wrong.map(|(index, _)| ConfigError::new(format!("hosts[{index}]"), "has no dot")).collect();
+        let wrong = config
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| !host.contains('.'));
+        let mut errors: Vec<_> = wrong
+            .map(|(index, _)| ConfigError::new(format!("hosts[{index}]"), "has no dot"))
+            .collect();
         if local.name.is_none() {
-            errors.push(ConfigError::new("", "needs the name of the node: set [node].name"));
+            errors.push(ConfigError::new(
+                "",
+                "needs the name of the node: set [node].name",
+            ));
         }
         errors
     }
@@ -46,7 +54,11 @@ fn run(text: &str) -> (ExitCode, String) {
     let path = scratch.path().join("host.toml");
     fs::write(&path, text).unwrap();
     let registry = Registry::scan(&scratch.path().join("plugins"));
-    let registry = registry.with_builtin(connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
+    let registry = registry
+        .with_builtin(connectors::plugin())
+        .unwrap()
+        .with_builtin(picky::plugin())
+        .unwrap();
     let mut out = Vec::new();
     let code = report(&path, &registry, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
@@ -75,8 +87,20 @@ fn good() {
         config = { hosts = [] }
         connect = 'none'
     ";
-    check_text(text, ExitCode::SUCCESS, &expect![""]);
-    check_text("", ExitCode::SUCCESS, &expect![""]);
+    check_text(
+        text,
+        ExitCode::SUCCESS,
+        &expect![[r#"
+        ok: 2 topologies, strategies: picky, connectors: tcp
+    "#]],
+    );
+    check_text(
+        "",
+        ExitCode::SUCCESS,
+        &expect![[r#"
+        ok: 0 topologies
+    "#]],
+    );
 }
 
 /// What plugins say has lines too, and comes together with what is wrong elsewhere in the file.
@@ -106,7 +130,24 @@ fn wrong() {
         strategy = 'tcp'
         connect = 'erlang'
     ";
-    check_text(text, ExitCode::FAILURE, &expect![""]);
+    check_text(
+        text,
+        ExitCode::FAILURE,
+        &expect![[r#"
+        DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `topologies`
+        DIR/host.toml:5: topologies.one.config.hots: unknown key; did you mean `hosts`? possible: `hosts`, `interval`
+        DIR/host.toml:6: topologies.one.config.interval: expected a whole number from 0 to 65535, found string "x"
+        DIR/host.toml:7: topologies.one.connect.tcp.prot: unknown key; did you mean `port`? possible: `connect_timeout`, `dead_after`, `port`
+        DIR/host.toml:9: topologies.two.strategy: no plugin offers a strategy "pickey"; did you mean "picky"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
+        DIR/host.toml:10: topologies.two.connect: no plugin offers a connector "tpc"; did you mean "tcp"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
+        DIR/host.toml:13: topologies.three.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
+        DIR/host.toml:16: topologies.four.config: needs the name of the node: set [node].name
+        DIR/host.toml:18: topologies.four.config.hosts[1]: has no dot
+        DIR/host.toml:20: topologies.four.connect.exec.connect: names no program
+        DIR/host.toml:22: topologies.five.strategy: no plugin offers a strategy "tcp"; "tcp" is a connector; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
+        DIR/host.toml:23: topologies.five.connect: no plugin offers a connector "erlang"; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
+    "#]],
+    );
 }
 
 /// Where it is not known which node this is, no plugin is asked: its complaints would be beside the point.
@@ -120,7 +161,13 @@ fn without_node() {
         config.hosts = ['a']
         connect = 'none'
     ";
-    check_text(text, ExitCode::FAILURE, &expect![""]);
+    check_text(
+        text,
+        ExitCode::FAILURE,
+        &expect![[r#"
+        DIR/host.toml:3: node.name: node name "a" is not of the form name@host
+    "#]],
+    );
 }
 
 /// A file that is not there is one line.
@@ -129,5 +176,8 @@ fn missing() {
     let mut out = Vec::new();
     let code = report(Path::new("/no/such.toml"), &Registry::new(), &mut out).unwrap();
     assert_eq!(code, ExitCode::FAILURE);
-    expect![""].assert_eq(&String::from_utf8(out).unwrap());
+    expect![[r#"
+        /no/such.toml: cannot be opened: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&String::from_utf8(out).unwrap());
 }

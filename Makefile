@@ -1,0 +1,79 @@
+# `make help` lists the targets. On a fresh Debian machine with Rust, `make demo` shows what this is and `make test` runs
+# everything.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# What needs network namespaces, or a BEAM.
+APART := --skip lab:: --skip beam::
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the host in release
+	$(CARGO) build --release --package cluster-host
+
+# A crate that is also an rlib gets no link-time optimisation by `cargo build`.
+.PHONY: plugins
+plugins: ## Build this repository's plugins in release, into plugins/
+	$(CARGO) rustc --release --package strategy-gossip --lib --crate-type cdylib
+	install -m 644 $(TARGET)/release/libstrategy_gossip.so plugins/
+
+.PHONY: demo
+demo: build plugins ## See it work: three hosts find each other, one is killed, it returns
+	scripts/demo.sh $(TARGET)/release/cluster-host plugins
+
+.PHONY: check
+check: fmt clippy unit doc ## What works offline, without root, namespaces or services
+
+.PHONY: test
+test: setup-tests check e2e deny demo ## Install what the tests need, and run everything
+
+.PHONY: setup-tests
+setup-tests: ## Install what the tests need, where that is allowed
+	scripts/setup-tests.sh
+
+.PHONY: fmt
+fmt: ## Is it formatted?
+	$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy: ## Lints, of the benchmarks too
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: unit
+unit: ## The tests that need loopback only, and those in the documentation
+	$(CARGO) test -- $(APART)
+
+.PHONY: e2e
+e2e: ## The tests that need network namespaces or a BEAM
+	$(CARGO) test --test e2e -- lab:: beam::
+
+.PHONY: doc
+doc: ## Build the documentation
+	RUSTDOCFLAGS=--deny=warnings $(CARGO) doc --no-deps
+
+.PHONY: deny
+deny: ## Licences, sources and bans of dependencies
+	$(CARGO) deny check bans licenses sources
+
+.PHONY: advisories
+advisories: ## Known flaws of dependencies; fetches the advisory database
+	$(CARGO) deny check advisories
+
+.PHONY: bench
+bench: build plugins ## The benchmarks, each with its rival in the same run
+	for bench in benches/src/bin/*.rs; do \
+	    $(CARGO) run --profile bench --package benches --bin "$$(basename "$$bench" .rs)"; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	$(CARGO) clean
+	find plugins -name '*.so' -delete

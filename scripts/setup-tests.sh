@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Rust: Debian packages where this user may install them, and cargo-deny by Cargo.
+# Where something stays missing it says what, and fails.
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+# What is asked for, and the Debian package that has it.
+needed=(
+    unshare:util-linux nsenter:util-linux setpriv:util-linux mount:mount
+    ip:iproute2
+    nft:nftables
+    escript:erlang-base
+)
+
+missing_packages() {
+    local entry
+    for entry in "${needed[@]}"; do
+        command -v "${entry%%:*}" >/dev/null || echo "${entry#*:}"
+    done
+    # The library without which the BEAM has no AES; Debian has it in a package of its own.
+    if ! command -v erl >/dev/null ||
+        ! erl -noshell -eval 'halt(case code:which(crypto) of non_existing -> 1; _ -> 0 end).' >/dev/null 2>&1; then
+        echo erlang-crypto
+    fi
+}
+
+readarray -t missing < <(missing_packages | sort -u)
+if ((${#missing[@]} > 0)); then
+    echo "missing packages: ${missing[*]}"
+    as_root=()
+    if ((EUID != 0)); then
+        as_root=(sudo -n)
+        if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
+            echo "error: run as root: apt-get install ${missing[*]}" >&2
+            exit 1
+        fi
+    fi
+    if ! command -v apt-get >/dev/null; then
+        echo "error: no apt-get here; install by other means what Debian has in: ${missing[*]}" >&2
+        exit 1
+    fi
+    "${as_root[@]}" apt-get update --quiet
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install --yes --quiet --no-install-recommends "${missing[@]}"
+    readarray -t missing < <(missing_packages | sort -u)
+    if ((${#missing[@]} > 0)); then
+        echo "error: still missing: ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+
+if ! unshare --user --map-root-user --net --mount true 2>/dev/null && ! unshare --net --mount true 2>/dev/null; then
+    echo "error: network namespaces cannot be made here. Run as root, or allow user namespaces to users" >&2
+    echo "       (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0)," >&2
+    echo "       in a container with --privileged." >&2
+    exit 1
+fi
+
+# Into Cargo's own directory, where the next clone finds it; unoptimised, as it runs for seconds and is built for minutes.
+if ! cargo deny --version >/dev/null 2>&1; then
+    echo "missing: cargo-deny; cargo installs it, which takes some minutes"
+    cargo install cargo-deny --locked --debug --quiet
+fi
+echo "what the tests need is there"
