@@ -186,7 +186,7 @@ impl Lab {
     /// Rules for what a host receives, in the place of those before.
     pub(crate) fn filter(&self, host: usize, rules: &str) {
         let table = format!(
-            "table inet lab\ndelete table inet lab\ntable inet lab {{ chain input {{ type filter hook input priority 0;\n{rules}\n}} }}\n"
+            "table inet lab\ndelete table inet lab\ntable inet lab {{\nchain input {{\ntype filter hook input priority 0\n{rules}\n}}\n}}\n"
         );
         self.nft(host, &["-f", "-"], &table);
     }

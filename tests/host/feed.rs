@@ -19,7 +19,7 @@ use super::{http, pause};
 pub(crate) struct View {
     /// The members by name.
     pub(crate) members: BTreeMap<String, Value>,
-    /// All events, the first resync included.
+    /// All events, from the first of the host's life on.
     pub(crate) events: Vec<Value>,
     pub(crate) epoch: String,
     pub(crate) revision: u64,
@@ -57,7 +57,7 @@ impl Follower {
 
 fn follow(socket: &Path, feed: &Weak<Feed>) {
     let mut stream = loop {
-        match http::open(socket, "/v1/events") {
+        match http::open(socket, "/v1/events?since=0") {
             Ok(stream) => break stream,
             // Not there yet, or the socket of a predecessor.
             Err(_) if feed.strong_count() > 0 => pause(),
@@ -133,6 +133,9 @@ impl View {
         let event: Value = serde_json::from_str(data).map_err(|error| format!("{error}: {data}"))?;
         let revision = event["revision"].as_u64().ok_or_else(|| format!("no revision: {data}"))?;
         let epoch = event["epoch"].as_str().ok_or_else(|| format!("no epoch: {data}"))?;
+        if self.events.is_empty() {
+            self.epoch = epoch.to_owned();
+        }
         if event["type"] == "resync" {
             let members = event["members"].as_array().ok_or_else(|| format!("no members: {data}"))?;
             let named = |member: &Value| Some((member["name"].as_str()?.to_owned(), member.clone()));

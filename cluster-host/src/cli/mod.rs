@@ -1,5 +1,5 @@
 //! The command line. What a command prints goes to standard output, what went wrong to standard error, and the exit
-//! code says which kind of wrong it was: see [`Exit`].
+//! code says which kind of wrong it was: see `Exit`.
 #![expect(
     clippy::print_stderr,
     reason = "this is where the errors of commands are told"
@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> ExitCode {
     match command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(&args),
         Command::Check(args) => print(|out| check::check(&args, out)),
         Command::Plugins(args) => print(|out| plugins::plugins(&args, out)),
         Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),

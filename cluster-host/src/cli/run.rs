@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{Exit, RunArgs, complain};
 use crate::{
-    api::{ListenAddress, Listener, Source as _},
+    api::{Listener, Source as _},
     config::{self, Config, Loaded, Problem},
     connectors,
     host::Host,
@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// Runs the daemon until it is told to end.
-pub(super) fn run(args: RunArgs) -> ExitCode {
+pub(super) fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = logging::init(args.log_format, args.log_level.clone()) {
         complain(&error);
         return Exit::Usage.into();
     }
-    let ended = prepare(&args).and_then(|(loaded, registry, listener)| {
+    let ended = prepare(args).and_then(|(loaded, registry, listener)| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -49,7 +49,7 @@ fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
         warn!("{warning}");
     }
     let address = args.listen.clone().or_else(|| loaded.config.api.listen.clone());
-    let listener = Listener::bind(&address.unwrap_or_else(ListenAddress::default))?;
+    let listener = Listener::bind(&address.unwrap_or_default())?;
     Ok((loaded, registry, listener))
 }
 

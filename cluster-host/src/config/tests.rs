@@ -61,146 +61,32 @@ fn good() {
     assert_eq!(loaded.line_of("topologies.full.config.hosts[1]"), Some(11));
     assert_eq!(loaded.line_of("topologies.\"a.b\".config"), Some(16));
     assert_eq!(loaded.line_of("nothing"), None);
-    expect![[r#"
-        Config {
-            cluster: "shop",
-            node: Some(
-                NodeConfig {
-                    name: app@10.0.0.7,
-                    attributes: {
-                        "app.kubernetes.io/name": "api",
-                        "zone": "eu-1",
-                    },
-                    addresses: [
-                        "10.0.0.7:9000",
-                    ],
-                },
-            ),
-            topologies: {
-                a.b: TopologyConfig {
-                    strategy: "dns",
-                    config: {},
-                    connect: None,
-                    opts: Options {
-                        restart: Permanent,
-                        max_restarts: 3,
-                        max_seconds: 5,
-                        isolation: InProcess,
-                        retry: Retry {
-                            first: 100ms,
-                            cap: 30s,
-                        },
-                        dials_max: 16,
-                        deadline: 5s,
-                    },
-                    prune: Prune(
-                        PrunePolicy {
-                            never: true,
-                            rounds: 2,
-                            after: 10s,
-                            max_fraction: 0.5,
-                            hold: 300s,
-                        },
-                    ),
-                    members_max: 100000,
-                },
-                c: TopologyConfig {
-                    strategy: "epmd",
-                    config: {},
-                    connect: Connector(
-                        ConnectorConfig {
-                            name: "erlang",
-                            config: {},
-                            isolation: InProcess,
-                        },
-                    ),
-                    opts: Options {
-                        restart: Permanent,
-                        max_restarts: 3,
-                        max_seconds: 5,
-                        isolation: InProcess,
-                        retry: Retry {
-                            first: 500ms,
-                            cap: 30s,
-                        },
-                        dials_max: 16,
-                        deadline: 5s,
-                    },
-                    prune: Prune(
-                        PrunePolicy {
-                            never: false,
-                            rounds: 2,
-                            after: 10s,
-                            max_fraction: 0.5,
-                            hold: 300s,
-                        },
-                    ),
-                    members_max: 100000,
-                },
-                full: TopologyConfig {
-                    strategy: "gossip",
-                    config: {
-                        "at": "***",
-                        "port": "***",
-                        "secret": "***",
-                    },
-                    connect: Connector(
-                        ConnectorConfig {
-                            name: "tcp",
-                            config: {
-                                "port": "***",
-                            },
-                            isolation: InProcess,
-                        },
-                    ),
-                    opts: Options {
-                        restart: Transient,
-                        max_restarts: 5,
-                        max_seconds: 10,
-                        isolation: InProcess,
-                        retry: Retry {
-                            first: 500ms,
-                            cap: 30s,
-                        },
-                        dials_max: 16,
-                        deadline: 2s,
-                    },
-                    prune: Prune(
-                        PrunePolicy {
-                            never: false,
-                            rounds: 2,
-                            after: 30s,
-                            max_fraction: 1.0,
-                            hold: 300s,
-                        },
-                    ),
-                    members_max: 1000,
-                },
-            },
-            api: ApiConfig {
-                listen: Some(
-                    Tcp(
-                        127.0.0.1:4444,
-                    ),
-                ),
-            },
-        }
-    "#]]
-    .assert_debug_eq(&loaded.config);
-    let policies: Vec<_> = loaded
-        .config
+    let config = &loaded.config;
+    let topologies = config
         .topologies
-        .values()
-        .map(|topology| topology.prune.policy())
-        .collect();
+        .iter()
+        .map(|(name, topology)| format!("{name}: {topology:?}\n"));
+    let shown = format!("{} {:?}\n{:?}\n", config.cluster, config.api, config.node);
+    expect![[r#"
+        shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)) }
+        Some(NodeConfig { name: app@10.0.0.7, attributes: {"app.kubernetes.io/name": "api", "zone": "eu-1"}, addresses: ["10.0.0.7:9000"] })
+        a.b: TopologyConfig { strategy: "dns", config: {}, connect: None, opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: InProcess, retry: Retry { first: 100ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: true, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
+        c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: InProcess }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
+        full: TopologyConfig { strategy: "gossip", config: {"at": "***", "port": "***", "secret": "***"}, connect: Connector(ConnectorConfig { name: "tcp", config: {"port": "***"}, isolation: InProcess }), opts: Options { restart: Transient, max_restarts: 5, max_seconds: 10, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 2s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 30s, max_fraction: 1.0, hold: 300s }), members_max: 1000 }
+    "#]].assert_eq(&topologies.fold(shown, |shown, topology| shown + &topology));
+    let prune = |name: &str| {
+        config.topologies[&name.parse::<TopologyName>().unwrap()]
+            .prune
+            .policy()
+    };
     assert_eq!(
-        policies[0],
+        prune("a.b"),
         PrunePolicy {
             never: true,
             ..PrunePolicy::default()
         }
     );
-    assert_eq!(policies[1], PrunePolicy::default());
+    assert_eq!(prune("c"), PrunePolicy::default());
 }
 
 /// Neither the configuration nor a complaint about it shows what may be a secret.

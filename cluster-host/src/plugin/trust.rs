@@ -78,9 +78,13 @@ fn check_ancestor(directory: &Path, stat: &fs::Metadata, euid: u32) -> Result<()
 }
 
 /// Whether the group is the user's own: several distributions give each user a group of the same number and a
-/// umask of 002, so that everything in a home directory is group-writable by nobody but its owner.
+/// umask of 002, so that everything in a home directory is group-writable by nobody but its owner. The numbers are
+/// those outside of a user namespace, in which everybody may be root.
 fn is_private_group(stat: &fs::Metadata, euid: u32) -> bool {
-    euid != 0 && stat.uid() == euid && stat.gid() == euid
+    let outside = |map: &str, id: u32| fs::read_to_string(map).ok().and_then(|map| id_outside(&map, id));
+    stat.uid() == euid
+        && outside("/proc/self/uid_map", stat.uid())
+            .is_some_and(|uid| uid != 0 && outside("/proc/self/gid_map", stat.gid()) == Some(uid))
 }
 
 /// As whom the kernel shows users who do not exist in our user namespace.
@@ -93,22 +97,24 @@ fn root_is_outside() -> bool {
     *OUTSIDE.get_or_init(|| {
         let outside = || -> io::Result<bool> {
             let map = fs::read_to_string("/proc/self/uid_map")?;
-            Ok(!has_uid(&map, OVERFLOW_UID) && fs::metadata("/")?.uid() == OVERFLOW_UID)
+            Ok(id_outside(&map, OVERFLOW_UID).is_none() && fs::metadata("/")?.uid() == OVERFLOW_UID)
         };
         outside().unwrap_or(false)
     })
 }
 
-/// Whether `uid` has a number outside, by the table of a user namespace: lines of first inside, first outside,
-/// how many.
-fn has_uid(map: &str, uid: u32) -> bool {
-    map.lines().any(|line| {
+/// The number of a user or a group outside of a user namespace, by the table of the namespace: lines of first
+/// inside, first outside, how many.
+fn id_outside(map: &str, id: u32) -> Option<u64> {
+    map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let (Some(Ok(first)), Some(_), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next())
-        else {
-            return false;
-        };
-        (first..first.saturating_add(count)).contains(&u64::from(uid))
+        let (inside, outside, count) = (
+            numbers.next()?.ok()?,
+            numbers.next()?.ok()?,
+            numbers.next()?.ok()?,
+        );
+        let within = u64::from(id).checked_sub(inside)?;
+        (within < count).then(|| outside.saturating_add(within))
     })
 }
 
@@ -116,12 +122,25 @@ fn has_uid(map: &str, uid: u32) -> bool {
 mod tests {
     use super::*;
 
-    /// A user namespace that maps one user does not know nobody; one that maps all, or no namespace, does.
+    /// Without a namespace everybody is who they are; with one, who is not in its table is nobody.
     #[test]
-    fn uid_maps() {
-        assert!(has_uid("         0          0 4294967295\n", OVERFLOW_UID));
-        assert!(!has_uid("         0       1000          1\n", OVERFLOW_UID));
-        assert!(has_uid("0 1000 1\n1 100000 65536\n", OVERFLOW_UID));
-        assert!(!has_uid("", OVERFLOW_UID));
+    fn id_maps() {
+        let all = "         0          0 4294967295\n";
+        assert_eq!(id_outside(all, OVERFLOW_UID), Some(u64::from(OVERFLOW_UID)));
+        let one = "         0       1000          1\n";
+        assert_eq!(
+            (
+                id_outside(one, 0),
+                id_outside(one, 1),
+                id_outside(one, OVERFLOW_UID)
+            ),
+            (Some(1000), None, None)
+        );
+        let two = "0 1000 1\n1 100000 65536\n";
+        assert_eq!(
+            (id_outside(two, 0), id_outside(two, 33)),
+            (Some(1000), Some(100_032))
+        );
+        assert_eq!(id_outside("", 0), None);
     }
 }

@@ -39,7 +39,7 @@ impl Discover for Picky {
         errors
     }
 
-    async fn discover(_: &PickyConfig, _: &Context) -> cluster_sdk::Result<View> {
+    async fn discover(_: &PickyConfig, _: &Context) -> Result<View> {
         Ok(View::partial([]))
     }
 }

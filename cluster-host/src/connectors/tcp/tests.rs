@@ -9,6 +9,7 @@ use cluster_sdk::{
     testing::{PATIENCE, TestHost},
 };
 use serde_json::json;
+use socket2::SockFilter;
 
 use super::*;
 
@@ -145,6 +146,25 @@ fn disconnect_and_stop() {
     list(&host, &["b@127.0.0.1"]);
     host.stop().unwrap();
     assert_eq!(link_b.read(&mut [0]).unwrap(), 0);
+}
+
+/// A node that falls silent without closing its connection is noticed after `dead_after`. Here its kernel drops all
+/// that comes for the connection, as if the cable were cut.
+#[test]
+fn silent_node() {
+    const RETURN: u16 = 0x06;
+    let service = Service::start();
+    let config = json!({ "port": service.port(), "dead_after": "1s" });
+    let host = TestHost::connector::<Tcp>(config).unwrap();
+    let app = node("app@127.0.0.1");
+    assert_eq!(connect(&host, &app), OperationOutcome::Done);
+    let stream = service.accept();
+    SockRef::from(&stream)
+        .attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
+        .unwrap();
+    let change = host.next_link().unwrap();
+    let reason = format!("127.0.0.1:{}: no answer any more", service.port());
+    assert_eq!((change.up, change.reason), (false, Some(reason)));
 }
 
 /// The kernel is told to give up after `dead_after`, and to ask often enough to notice.
