@@ -77,7 +77,8 @@ fn tcp_is_guarded() {
     let listen = Some(format!("127.0.0.1:{port}"));
     let alice = Host::start(Launch { config, plugins, listen, ..Launch::default() });
     let own = format!("Host: 127.0.0.1:{port}");
-    let (status, body) = alice.settle("an answer over TCP", || request(port, &format!("GET /v1/members HTTP/1.1\r\n{own}")));
+    let (status, body) =
+        alice.settle("an answer over TCP", || request(port, &format!("GET /v1/members HTTP/1.1\r\n{own}")));
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("\"epoch\""), "{body}");
     for (head, expected) in [
@@ -105,7 +106,8 @@ fn other_addresses_are_refused() {
     let lan = Lan::new();
     for address in ["0.0.0.0:0", "[::]:0", "10.0.0.1:4444"] {
         let (config, plugins) = (lan.config(ALICE, ""), lan.plugins.path().to_owned());
-        let host = Host::start(Launch { config, plugins, listen: Some(address.to_owned()), ..Launch::default() });
+        let host =
+            Host::start(Launch { config, plugins, listen: Some(address.to_owned()), ..Launch::default() });
         assert_eq!(host.wait_end().code(), Some(2), "{address}: {}", host.log());
         assert!(host.log().contains("loopback"), "{address}: {}", host.log());
     }
@@ -176,11 +178,20 @@ struct Following {
 impl Following {
     fn start(host: &Host, since: Option<&str>) -> Self {
         let mut command = Command::new("timeout");
-        command.args(["60", env!("CARGO_BIN_EXE_cluster-host"), "events", "--json", "--follow", "--api", &host.api()]);
+        command.args([
+            "60",
+            env!("CARGO_BIN_EXE_cluster-host"),
+            "events",
+            "--json",
+            "--follow",
+            "--api",
+            &host.api(),
+        ]);
         if let Some(since) = since {
             command.args(["--since", since]);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
@@ -189,7 +200,8 @@ impl Following {
     fn until(&mut self, kind: &str, node: &str) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
-            let line = self.lines.next().unwrap_or_else(|| panic!("no {kind} of {node} in {events:?}")).unwrap();
+            let line =
+                self.lines.next().unwrap_or_else(|| panic!("no {kind} of {node} in {events:?}")).unwrap();
             let event: Value = serde_json::from_str(&line).unwrap();
             let found = event["type"] == kind && event["node"] == node;
             events.push(event);

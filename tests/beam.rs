@@ -58,7 +58,9 @@ impl Peer {
         while lines.last() != Some(&heard) {
             match self.lines.recv_timeout(deadline.saturating_duration_since(now())) {
                 Ok(line) => lines.push(line),
-                Err(error) => panic!("the BEAM did not understand a heartbeat of {node}: {error}; it says {lines:?}"),
+                Err(error) => {
+                    panic!("the BEAM did not understand a heartbeat of {node}: {error}; it says {lines:?}")
+                }
             }
         }
     }

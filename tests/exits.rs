@@ -53,20 +53,24 @@ opts = { restart = "sometimes" }
     let (code, text) = with_config("check", config);
     assert_eq!(code, Some(1), "{text}");
     for line in text.lines() {
-        let number = line.strip_prefix("FILE:").and_then(|rest| rest.split_once(": ")).map(|(number, _)| number);
+        let number =
+            line.strip_prefix("FILE:").and_then(|rest| rest.split_once(": ")).map(|(number, _)| number);
         assert!(number.is_some_and(|number| number.parse::<usize>().is_ok()), "{line}\n{text}");
     }
     for (number, part) in [(1, "cluster"), (3, "\"app\""), (18, "sometimes")] {
-        let found = text.lines().any(|line| line.starts_with(&format!("FILE:{number}: ")) && line.contains(part));
+        let found =
+            text.lines().any(|line| line.starts_with(&format!("FILE:{number}: ")) && line.contains(part));
         assert!(found, "line {number} with {part} in\n{text}");
     }
 
     // What only plugins can tell comes once the file itself is right.
-    let mended = config.replace("cluser", "cluster").replace("\"app\"", "\"app@h\"").replace("sometimes", "never");
+    let mended =
+        config.replace("cluser", "cluster").replace("\"app\"", "\"app@h\"").replace("sometimes", "never");
     let (code, text) = with_config("check", &mended.replace("\"never\"", "\"permanent\""));
     assert_eq!(code, Some(1), "{text}");
     for (number, part) in [(8, "port"), (8, "multicast_ttl"), (11, "gossip"), (16, "nodes[1]"), (17, "tcp")] {
-        let found = text.lines().any(|line| line.starts_with(&format!("FILE:{number}: ")) && line.contains(part));
+        let found =
+            text.lines().any(|line| line.starts_with(&format!("FILE:{number}: ")) && line.contains(part));
         assert!(found, "line {number} with {part} in\n{text}");
     }
 }
@@ -95,7 +99,11 @@ fn check_of_good_ones() {
 /// A secret is in no line that is printed, wherever the mistake is.
 #[test]
 fn secrets_are_not_printed() {
-    for option in ["secret = \"hunter2\", prot = 1", "secret = \"hunter2\", port = \"hunter\"", "secret = [\"hunter2\"]"] {
+    for option in [
+        "secret = \"hunter2\", prot = 1",
+        "secret = \"hunter2\", port = \"hunter\"",
+        "secret = [\"hunter2\"]",
+    ] {
         let (code, text) = with_config("check", &format!("{GOOD}config = {{ {option} }}\n"));
         assert_eq!(code, Some(1), "{text}");
         assert!(!text.contains("hunter2"), "{text}");

@@ -52,12 +52,11 @@ fn wait_faulty(host: &Host, what: &str, until: impl Fn(&Value) -> bool) -> Value
 #[test]
 fn nobody_is_disconnected() {
     let plugins = Plugins::with(&[FAULTY]);
-    for (strategy, misbehaved) in [
-        ("panics", "restarts"),
-        ("fails", "restarts"),
-        ("lies_empty", "held"),
-    ] {
-        let host = host(&plugins, &format!("strategy = \"{strategy}\"\nconfig = {{ nodes = {NODES:?}, after_ms = 100 }}"));
+    for (strategy, misbehaved) in [("panics", "restarts"), ("fails", "restarts"), ("lies_empty", "held")] {
+        let host = host(
+            &plugins,
+            &format!("strategy = \"{strategy}\"\nconfig = {{ nodes = {NODES:?}, after_ms = 100 }}"),
+        );
         let all: Vec<&str> = STEADY.iter().chain(&NODES).copied().chain([SELF]).collect();
         host.wait_up(&all);
         wait_faulty(&host, strategy, |topology| match &topology[misbehaved] {
@@ -76,7 +75,8 @@ fn nobody_is_disconnected() {
 fn ends_are_told() {
     let plugins = Plugins::with(&[FAULTY]);
     for (strategy, reason) in [("panics", "boom after 0 ms"), ("fails", "the source is gone")] {
-        let host = host(&plugins, &format!("strategy = \"{strategy}\"\nopts = {{ restart = \"temporary\" }}"));
+        let host =
+            host(&plugins, &format!("strategy = \"{strategy}\"\nopts = {{ restart = \"temporary\" }}"));
         let topology = wait_faulty(&host, "its end", |topology| topology["health"] == "stopped");
         let told = topology["reason"].as_str().unwrap_or_default();
         assert!(told.contains(reason), "{strategy}: {told}");
@@ -84,7 +84,8 @@ fn ends_are_told() {
         host.wait("the event", |view| {
             let mut changes = view.events.iter().filter(|event| event["type"] == "topology_changed");
             changes.any(|event| {
-                event["topology"] == "faulty" && event["reason"].as_str().is_some_and(|text| text.contains(reason))
+                event["topology"] == "faulty"
+                    && event["reason"].as_str().is_some_and(|text| text.contains(reason))
             })
         });
         check_steady(&host);

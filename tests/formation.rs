@@ -72,14 +72,19 @@ fn printed_shapes() {
 
     let (code, events, errors) = outcome(&alice.ask("events --json"));
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    let events: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(keys(&events[0]), "at cursor epoch members node reason revision topology type");
     assert_eq!((events.len(), &events[0]["type"]), (1, &json!("resync")));
 
     let (code, events, errors) = outcome(&alice.ask("events --json --since 0"));
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    let events: Vec<serde_json::Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let up = events.iter().find(|event| event["type"] == "node_up" && event["node"] == BOB).expect("bob's node_up");
+    let events: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let up = events
+        .iter()
+        .find(|event| event["type"] == "node_up" && event["node"] == BOB)
+        .expect("bob's node_up");
     assert_eq!(keys(up), "at cursor epoch member node reason revision topology type");
     assert_eq!(keys(&up["member"]), member);
     let cursor = format!("{}:{}", up["epoch"].as_str().unwrap(), up["revision"]);

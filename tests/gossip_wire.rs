@@ -34,9 +34,8 @@ fn fixtures(directory: &str) -> Vec<(String, Vec<u8>)> {
     paths.sort();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "bin"));
     assert!(!paths.is_empty(), "{} is empty", root.display());
-    let named = |path: &PathBuf| {
-        (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())
-    };
+    let named =
+        |path: &PathBuf| (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap());
     paths.iter().map(named).collect()
 }
 
@@ -74,10 +73,7 @@ fn recorded_heartbeats() {
     let longest = "n".repeat(245) + "@127.0.0.1";
     let cjk = "日".repeat(245) + "@127.0.0.1";
     let expected: [(Option<&str>, &[&str]); 4] = [
-        (
-            None,
-            &["a@127.0.0.1", "a@b.c", &long, &longest, "n1@höst.local", "n1@日本.local", &cjk],
-        ),
+        (None, &["a@127.0.0.1", "a@b.c", &long, &longest, "n1@höst.local", "n1@日本.local", &cjk]),
         (Some("somepassword"), &["a@127.0.0.1"]),
         (Some("pässwörd"), &["a@127.0.0.1"]),
         (Some("s"), &["a@b.c"]),
@@ -162,7 +158,8 @@ fn a_million_bad_datagrams() {
     peer.wait_up(&both);
     let revision = host.view().revision;
 
-    let mut bad: Vec<Vec<u8>> = fixtures("gossip-negative").into_iter().map(|(_, datagram)| datagram).collect();
+    let mut bad: Vec<Vec<u8>> =
+        fixtures("gossip-negative").into_iter().map(|(_, datagram)| datagram).collect();
     bad.extend([vec![], vec![0xff; 1400], b"heartbeat::\x83\x74\xff\xff\xff\xff".to_vec()]);
     let sender = Sender::to(&lan);
     let flood = thread::spawn(move || {
@@ -184,7 +181,8 @@ fn a_million_bad_datagrams() {
         (host.view().state(SENTINEL) == Some("up")).then_some(())
     });
     let view = host.view();
-    let meanwhile: Vec<_> = view.events.iter().filter(|event| event["revision"].as_u64() > Some(revision)).collect();
+    let meanwhile: Vec<_> =
+        view.events.iter().filter(|event| event["revision"].as_u64() > Some(revision)).collect();
     let others: Vec<_> = meanwhile.iter().filter(|event| event["node"] != SENTINEL).collect();
     assert!(others.is_empty(), "{others:?}");
     assert_eq!(host.topology("lan")["restarts"], 0);

@@ -196,7 +196,8 @@ impl Host {
             }
             let ended = self.ended();
             if ended.is_some() || now() > deadline {
-                let end = ended.map_or_else(|| "it runs".to_owned(), |status| format!("it ended with {status}"));
+                let end =
+                    ended.map_or_else(|| "it runs".to_owned(), |status| format!("it ended with {status}"));
                 panic!("waiting for {what}, {end}\n{}", self.report(&self.view()));
             }
             pause();

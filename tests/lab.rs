@@ -78,9 +78,13 @@ fn enter(closure: &str) {
 
 /// The options of `unshare` that work here.
 fn namespaces() -> &'static [&'static str] {
-    for (tool, package) in [("unshare", "util-linux"), ("nsenter", "util-linux"), ("ip", "iproute2"), ("nft", "nftables")]
+    for (tool, package) in
+        [("unshare", "util-linux"), ("nsenter", "util-linux"), ("ip", "iproute2"), ("nft", "nftables")]
     {
-        let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", tool]).env("PATH", path()).status();
+        let found = Command::new("sh")
+            .args(["-c", "command -v \"$0\" >/dev/null", tool])
+            .env("PATH", path())
+            .status();
         assert!(found.is_ok_and(|found| found.success()), "{tool} is missing (package {package}); {SETUP}");
     }
     let ways: [&[&str]; 2] = [&["--user", "--map-root-user", "--net", "--mount"], &["--net", "--mount"]];
@@ -114,7 +118,8 @@ impl Lab {
         let mut links = String::from("link set lo up\n");
         for bridge in ["left", "right"] {
             // Nobody asks for groups here, so a bridge that waits to be asked would forward no multicast.
-            writeln!(links, "link add name {bridge} type bridge mcast_snooping 0\nlink set {bridge} up").unwrap();
+            writeln!(links, "link add name {bridge} type bridge mcast_snooping 0\nlink set {bridge} up")
+                .unwrap();
         }
         links.push_str("link add name trunk type veth peer name trunk-end\n");
         links.push_str("link set trunk master left up\nlink set trunk-end master right up\n");
@@ -221,7 +226,12 @@ impl Lab {
 /// Runs a tool, with this as its input, and returns what it prints.
 fn tool(program: &str, arguments: &[&str], input: &str) -> String {
     let mut command = Command::new(program);
-    command.args(arguments).env("PATH", path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env("PATH", path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}; {SETUP}"));
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -1,10 +1,6 @@
 //! Connectors: built in, from a shared library, and commands.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::Path,
-};
+use std::{fs, net::TcpListener, path::Path};
 
 use crate::{
     host::{FAULTY, GOSSIP, Host, Launch, Plugins, TCP_CONNECTOR, private_directory},
@@ -40,7 +36,10 @@ fn tcp_built_in_and_from_a_file() {
         drop(link);
         host.wait("the link's end", |view| view.events_of("node_down", APP).count() == 1);
         let down = host.view().events_of("node_down", APP).next().unwrap().clone();
-        assert!(down["reason"].as_str().is_some_and(|reason| reason.contains("closed by the other side")), "{down}");
+        assert!(
+            down["reason"].as_str().is_some_and(|reason| reason.contains("closed by the other side")),
+            "{down}"
+        );
         let (_link, _) = service.accept().unwrap();
         host.wait("a new link", |view| view.events_of("node_up", APP).count() == 2);
         host.check_fold();

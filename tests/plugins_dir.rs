@@ -94,7 +94,8 @@ fn bad_files_beside_good_ones() {
         rows.iter().find(|row| row["file"] == *path).unwrap_or_else(|| panic!("no {file} in {out}"))
     };
     for (file, part) in &bad {
-        let reason = row(file)["refused"]["reason"].as_str().unwrap_or_else(|| panic!("{file} is not refused"));
+        let reason =
+            row(file)["refused"]["reason"].as_str().unwrap_or_else(|| panic!("{file} is not refused"));
         assert!(reason.contains(part) && !reason.contains('\n'), "{file}: {reason}");
     }
     let good = row(GOSSIP);

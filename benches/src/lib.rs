@@ -122,11 +122,7 @@ impl Table {
     /// Fails if a goal was missed.
     #[must_use]
     pub fn exit(self) -> ExitCode {
-        if self.missed == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if self.missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -147,14 +143,8 @@ mod tests {
     #[test]
     fn figures() {
         let hundred = || (1_u8..=100).map(f64::from).collect();
-        assert_eq!(
-            [1, 50, 99, 100].map(|percent| percentile(hundred(), percent)),
-            [1.0, 50.0, 99.0, 100.0]
-        );
+        assert_eq!([1, 50, 99, 100].map(|percent| percentile(hundred(), percent)), [1.0, 50.0, 99.0, 100.0]);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(
-            [1.94, 5_270.0, 24_600_000.0].map(nanoseconds),
-            ["1.9 ns", "5.3 us", "24.60 ms"]
-        );
+        assert_eq!([1.94, 5_270.0, 24_600_000.0].map(nanoseconds), ["1.9 ns", "5.3 us", "24.60 ms"]);
     }
 }

@@ -20,7 +20,9 @@ pub mod view;
 pub use backoff::Backoff;
 pub use event::{Cursor, CursorError, Epoch, Event, EventKind};
 pub use log::{Batch, Delivery, EventLog, Log, LogOptions, Start, Subscription};
-pub use member::{Health, LinkState, Member, MemberState, NAMES_SHOWN_MAX, Snapshot, TopologyStatus, Vouched};
+pub use member::{
+    Health, LinkState, Member, MemberState, NAMES_SHOWN_MAX, Snapshot, TopologyStatus, Vouched,
+};
 pub use membership::Membership;
 pub use name::{NODE_NAME_CHARS_MAX, NameError, NodeName, TopologyName};
 pub use node::{Node, NodeError};

@@ -116,27 +116,12 @@ impl<E, S> Log<E, S> {
     /// An empty log; `snapshot` is that of [`LogOptions::revision`].
     #[must_use]
     pub fn new(options: LogOptions, snapshot: S) -> Self {
-        let LogOptions {
-            epoch,
-            revision,
-            retention_events_max,
-        } = options;
+        let LogOptions { epoch, revision, retention_events_max } = options;
         let segments = Segments::new(revision, retention_events_max);
-        let state = State {
-            segments,
-            snapshot,
-            sleepers: Sleepers::default(),
-            subscribers: 0,
-            closed: false,
-        };
-        let shared = Shared {
-            epoch,
-            revision: AtomicU64::new(revision),
-            state: Mutex::new(state),
-        };
-        Self {
-            owner: Arc::new(Owner(Arc::new(shared))),
-        }
+        let state =
+            State { segments, snapshot, sleepers: Sleepers::default(), subscribers: 0, closed: false };
+        let shared = Shared { epoch, revision: AtomicU64::new(revision), state: Mutex::new(state) };
+        Self { owner: Arc::new(Owner(Arc::new(shared))) }
     }
 
     /// Appends events, each with the next revision, and stores the snapshot that the last of them leads to. Readers
@@ -161,9 +146,7 @@ impl<E, S> Log<E, S> {
         let expired = state.segments.append(events);
         let previous = std::mem::replace(&mut state.snapshot, snapshot);
         let sleepers = state.sleepers.take();
-        shared
-            .revision
-            .store(state.segments.revision(), Ordering::Release);
+        shared.revision.store(state.segments.revision(), Ordering::Release);
         drop(state);
         sleepers::wake(sleepers);
         drop((expired, previous));
@@ -214,9 +197,7 @@ impl<E, S: Clone> Log<E, S> {
 
 impl<E, S> Clone for Log<E, S> {
     fn clone(&self) -> Self {
-        Self {
-            owner: Arc::clone(&self.owner),
-        }
+        Self { owner: Arc::clone(&self.owner) }
     }
 }
 

@@ -39,9 +39,7 @@ pub enum NameError {
     #[error("node name {0:?} has white space or a control character")]
     NodeNameUnprintable(String),
     /// The text is no topology name.
-    #[error(
-        "topology name {0:?} is not of 1 to {TOPOLOGY_NAME_BYTES_MAX} letters, digits, '-', '_' or '.'"
-    )]
+    #[error("topology name {0:?} is not of 1 to {TOPOLOGY_NAME_BYTES_MAX} letters, digits, '-', '_' or '.'")]
     NotTopologyName(String),
 }
 

@@ -278,7 +278,8 @@ fn check_entries(name: &NodeName, entries: &[u8]) -> Result<(), NodeError> {
             return Err(NodeError::TooManyEntries(name.clone()));
         }
         let (key, value) = entry.map_err(|()| NodeError::Malformed(0))?;
-        let bad = || NodeError::BadEntry { node: name.clone(), key: String::from_utf8_lossy(key).into_owned() };
+        let bad =
+            || NodeError::BadEntry { node: name.clone(), key: String::from_utf8_lossy(key).into_owned() };
         let text = str::from_utf8(value).map_err(|_not_text| bad())?;
         match str::from_utf8(key) {
             Ok("") | Err(_) => return Err(bad()),

@@ -8,8 +8,5 @@ use cluster_core::Now;
 #[expect(clippy::disallowed_methods, reason = "everything else is given the time")]
 #[must_use]
 pub(crate) fn now() -> Now {
-    Now {
-        instant: Instant::now(),
-        wall: SystemTime::now(),
-    }
+    Now { instant: Instant::now(), wall: SystemTime::now() }
 }

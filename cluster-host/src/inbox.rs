@@ -76,11 +76,7 @@ impl Inbox {
     /// Puts down a report.
     pub(crate) fn report(&self, topology: &TopologyName, start: u64, report: Report) -> Result<(), Full> {
         let mut waiting = self.lock();
-        let fresh = || Pending {
-            start,
-            reports: Vec::new(),
-            nodes: 0,
-        };
+        let fresh = || Pending { start, reports: Vec::new(), nodes: 0 };
         let pending = waiting.reports.entry(topology.clone()).or_insert_with(fresh);
         // What an earlier start of the strategy left is worth taking only if the later one says nothing new.
         if pending.start > start {
@@ -108,10 +104,7 @@ impl Inbox {
     /// Puts down a word.
     pub(crate) fn say(&self, speaker: Speaker, word: Word) {
         let mut waiting = self.lock();
-        let is_spare = matches!(
-            word,
-            Word::Link(LinkInput::Changed { .. } | LinkInput::Listed { .. })
-        );
+        let is_spare = matches!(word, Word::Link(LinkInput::Changed { .. } | LinkInput::Listed { .. }));
         if is_spare && waiting.words.len() >= PENDING_WORDS_MAX {
             waiting.dropped = waiting.dropped.saturating_add(1);
         } else {

@@ -22,6 +22,7 @@
 //! ```
 
 pub mod api;
+mod assembly;
 mod board;
 pub mod cli;
 mod client;
@@ -39,6 +40,7 @@ mod supervision;
 mod unit;
 mod voice;
 
+pub use assembly::StartError;
 pub use config::Config;
-pub use host::{Host, HostBuilder, HostHandle, RETENTION_EVENTS_MAX, StartError};
+pub use host::{Host, HostBuilder, HostHandle, RETENTION_EVENTS_MAX};
 pub use plugin::Registry;

@@ -68,12 +68,9 @@ pub(crate) fn init(format: LogFormat, level: LogLevel) -> Result<(), TryInitErro
     let lines = layer().with_writer(io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(colour).boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
     };
     Registry::default().with(lines.with_filter(level.0)).try_init()
 }

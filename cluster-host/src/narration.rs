@@ -16,10 +16,7 @@ pub(crate) fn tell(event: &Event, after: &Snapshot) {
         EventKind::NodeUpdated => debug!(topology, node, reason, "node updated"),
         EventKind::ConnectFailed => warn!(topology, node, err = reason, "cannot connect; trying on"),
         EventKind::TopologyChanged => {
-            let status = event
-                .topology
-                .as_ref()
-                .and_then(|name| after.topologies.get(name));
+            let status = event.topology.as_ref().and_then(|name| after.topologies.get(name));
             match status.map(|status| status.health) {
                 Some(health @ (Health::Degraded | Health::Denied | Health::Stopped)) => {
                     warn!(topology, %health, reason, "topology is not well");

@@ -97,11 +97,7 @@ impl Owner {
     fn take(&mut self, waiting: Waiting) {
         for (topology, pending) in waiting.reports {
             let id = UnitId::Strategy(topology.clone());
-            if self
-                .units
-                .get(&id)
-                .is_some_and(|unit| unit.is_current(pending.start))
-            {
+            if self.units.get(&id).is_some_and(|unit| unit.is_current(pending.start)) {
                 for report in pending.reports {
                     // A refusal is shown with the topology, and told as the event of that.
                     let _told = self.membership.handle_report(&topology, report, clock::now());
@@ -125,8 +121,7 @@ impl Owner {
         let now = clock::now();
         match (id, word) {
             (UnitId::Strategy(topology), Word::Health(health, reason)) => {
-                self.membership
-                    .set_health(topology, health, reason.as_deref(), now);
+                self.membership.set_health(topology, health, reason.as_deref(), now);
             }
             (UnitId::Connector(_), Word::Health(_, None)) | (UnitId::Strategy(_), Word::Link(_)) => {}
             (UnitId::Connector(_), Word::Health(health, Some(reason))) => {
@@ -158,18 +153,12 @@ impl Owner {
                 self.membership.set_health(topology, health, Some(&reason), now);
             }
             UnitId::Connector(connector) => {
-                self.membership.handle_link(
-                    *connector,
-                    LinkInput::Stopped {
-                        reason: reason.into(),
-                    },
-                    now,
-                );
+                self.membership.handle_link(*connector, LinkInput::Stopped { reason: reason.into() }, now);
             }
         }
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&self, command: Command) {
         match command {
             Command::Explain(name, answer) => {
                 // Who asked may have gone.
@@ -202,28 +191,18 @@ impl Owner {
 
     fn do_effect(&mut self, effect: Effect) {
         let (connector, operation, what, deadline) = match effect {
-            Effect::Connect {
-                connector,
-                operation,
-                node,
-                deadline,
-            } => (connector, operation, Operation::Connect(node), deadline),
-            Effect::Disconnect {
-                connector,
-                operation,
-                node,
-                deadline,
-            } => (connector, operation, Operation::Disconnect(node), deadline),
-            Effect::List {
-                connector,
-                operation,
-                deadline,
-            } => (connector, operation, Operation::List, deadline),
+            Effect::Connect { connector, operation, node, deadline } => {
+                (connector, operation, Operation::Connect(node), deadline)
+            }
+            Effect::Disconnect { connector, operation, node, deadline } => {
+                (connector, operation, Operation::Disconnect(node), deadline)
+            }
+            Effect::List { connector, operation, deadline } => {
+                (connector, operation, Operation::List, deadline)
+            }
             Effect::Cancel { connector, operation } => {
-                if let Some((instance, _)) = self
-                    .units
-                    .get(&UnitId::Connector(connector))
-                    .and_then(Unit::running)
+                if let Some((instance, _)) =
+                    self.units.get(&UnitId::Connector(connector)).and_then(Unit::running)
                 {
                     instance.cancel(operation.0);
                 }
@@ -231,10 +210,7 @@ impl Owner {
             }
         };
         let OperationId(number) = operation;
-        let running = self
-            .units
-            .get(&UnitId::Connector(connector))
-            .and_then(Unit::running);
+        let running = self.units.get(&UnitId::Connector(connector)).and_then(Unit::running);
         let submitted = running.is_some_and(|(instance, voice)| {
             if what == Operation::List {
                 voice.ask_list(operation);
@@ -243,11 +219,7 @@ impl Owner {
         });
         if !submitted {
             let outcome = Err("the connector does not run".into());
-            self.membership.handle_link(
-                connector,
-                LinkInput::Completed { operation, outcome },
-                clock::now(),
-            );
+            self.membership.handle_link(connector, LinkInput::Completed { operation, outcome }, clock::now());
         }
     }
 
@@ -258,11 +230,7 @@ impl Owner {
             unit.stop(StopReason::Leave, STOP_MAX);
         }
         let inbox = Arc::clone(&self.around.inbox);
-        while self
-            .units
-            .iter()
-            .any(|(id, unit)| which(id) && unit.running().is_some())
-        {
+        while self.units.iter().any(|(id, unit)| which(id) && unit.running().is_some()) {
             tokio::select! {
                 () = inbox.arrived() => self.take_last(inbox.take()),
                 () = until(Some(deadline)) => break,

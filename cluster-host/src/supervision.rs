@@ -59,13 +59,7 @@ impl Supervision {
     /// Supervises an instance that starts now.
     #[must_use]
     pub(crate) fn new(policy: RestartPolicy, now: Instant) -> Self {
-        Self {
-            policy,
-            started: now,
-            failures: 0,
-            recent: VecDeque::new(),
-            restarts: 0,
-        }
+        Self { policy, started: now, failures: 0, recent: VecDeque::new(), restarts: 0 }
     }
 
     /// Notes that an instance was started (again).
@@ -75,12 +69,7 @@ impl Supervision {
 
     /// Decides what comes of an end, with `random` between 0 and 1 for the jitter.
     pub(crate) fn ended(&mut self, exit: &Exit, now: Instant, random: f64) -> Decision {
-        let RestartPolicy {
-            restart,
-            max_restarts,
-            max_seconds,
-            backoff,
-        } = self.policy;
+        let RestartPolicy { restart, max_restarts, max_seconds, backoff } = self.policy;
         match (restart, exit) {
             (Restart::Permanent, _) | (Restart::Transient, Exit::Failed(_)) => {}
             (Restart::Transient | Restart::Temporary, Exit::Finished) => return Decision::Done,
@@ -95,11 +84,7 @@ impl Supervision {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
-        while self
-            .recent
-            .front()
-            .is_some_and(|at| now.saturating_duration_since(*at) > max_seconds)
-        {
+        while self.recent.front().is_some_and(|at| now.saturating_duration_since(*at) > max_seconds) {
             self.recent.pop_front();
         }
         if self.recent.len() >= usize::try_from(max_restarts).unwrap_or(usize::MAX) {
@@ -119,24 +104,13 @@ impl Supervision {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "one reading as the origin of virtual time"
-)]
+#[expect(clippy::disallowed_methods, reason = "one reading as the origin of virtual time")]
 mod tests {
     use super::*;
 
     fn policy(restart: Restart) -> RestartPolicy {
-        let backoff = Backoff {
-            first: Duration::from_millis(500),
-            cap: Duration::from_secs(30),
-        };
-        RestartPolicy {
-            restart,
-            max_restarts: 3,
-            max_seconds: Duration::from_secs(5),
-            backoff,
-        }
+        let backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30) };
+        RestartPolicy { restart, max_restarts: 3, max_seconds: Duration::from_secs(5), backoff }
     }
 
     fn failed() -> Exit {
@@ -154,10 +128,7 @@ mod tests {
         assert_eq!(decide(Restart::Transient, Exit::Finished), Decision::Done);
         assert_eq!(decide(Restart::Transient, failed()), again);
         assert_eq!(decide(Restart::Temporary, Exit::Finished), Decision::Done);
-        assert!(matches!(
-            decide(Restart::Temporary, failed()),
-            Decision::GiveUp(_)
-        ));
+        assert!(matches!(decide(Restart::Temporary, failed()), Decision::GiveUp(_)));
     }
 
     /// Waits grow with each failure, are short again after a long run, and too many restarts end in giving up.
@@ -167,9 +138,7 @@ mod tests {
         let mut supervision = Supervision::new(policy(Restart::Permanent), now);
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let Decision::RestartAt(at) = supervision.ended(&failed(), now, 1.0) else {
-                panic!("gave up")
-            };
+            let Decision::RestartAt(at) = supervision.ended(&failed(), now, 1.0) else { panic!("gave up") };
             waits.push((at - now).as_millis());
             now = at;
             supervision.started(now);
@@ -185,9 +154,6 @@ mod tests {
         let Decision::GiveUp(reason) = supervision.ended(&failed(), now, 0.0) else {
             panic!("did not give up")
         };
-        assert!(
-            reason.starts_with("no such host (given up after 3 restarts within 5 s"),
-            "{reason}"
-        );
+        assert!(reason.starts_with("no such host (given up after 3 restarts within 5 s"), "{reason}");
     }
 }

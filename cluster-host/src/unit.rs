@@ -68,13 +68,7 @@ enum State {
 impl Unit {
     /// A unit that is to be started now.
     pub(crate) fn new(spec: UnitSpec, supervision: Supervision, now: Instant) -> Self {
-        Self {
-            spec,
-            supervision,
-            state: State::Waiting { due: now },
-            start: 0,
-            leftovers: Vec::new(),
-        }
+        Self { spec, supervision, state: State::Waiting { due: now }, start: 0, leftovers: Vec::new() }
     }
 
     /// When it is to be started.
@@ -157,10 +151,7 @@ impl Unit {
     /// Frees what can be freed; a stuck thread keeps its instance.
     fn sweep(&mut self) {
         let leftovers = std::mem::take(&mut self.leftovers);
-        self.leftovers = leftovers
-            .into_iter()
-            .filter_map(|instance| instance.try_destroy().err())
-            .collect();
+        self.leftovers = leftovers.into_iter().filter_map(|instance| instance.try_destroy().err()).collect();
     }
 }
 
@@ -185,10 +176,7 @@ pub(crate) fn health_after(exit: &Exit, decision: &Decision, now: Instant) -> (H
                 Exit::Finished => "the strategy ended",
                 Exit::Failed(reason) => reason,
             };
-            (
-                Health::Degraded,
-                format!("{what}; it is started again in {:.1} s", wait.as_secs_f64()),
-            )
+            (Health::Degraded, format!("{what}; it is started again in {:.1} s", wait.as_secs_f64()))
         }
         (Decision::Done, _) => (Health::Stopped, "the strategy has done its work".to_owned()),
         (Decision::GiveUp(reason), _) => (Health::Stopped, reason.clone()),

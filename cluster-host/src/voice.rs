@@ -39,10 +39,7 @@ pub(crate) struct Voice {
 impl Voice {
     pub(crate) fn new(spec: &UnitSpec, start: u64, around: &Surroundings) -> Self {
         Self {
-            speaker: Speaker {
-                unit: spec.id.clone(),
-                start,
-            },
+            speaker: Speaker { unit: spec.id.clone(), start },
             label: spec.label(),
             topologies: spec.topologies.clone(),
             inbox: Arc::clone(&around.inbox),
@@ -71,9 +68,7 @@ impl HostInterface for Voice {
             return Err(Refused::HostFailed);
         };
         self.board.reported(topology);
-        self.inbox
-            .report(topology, self.speaker.start, report)
-            .map_err(|_full| Refused::TooMany)
+        self.inbox.report(topology, self.speaker.start, report).map_err(|_full| Refused::TooMany)
     }
 
     fn status(&self, status: InstanceStatus) {
@@ -91,37 +86,21 @@ impl HostInterface for Voice {
                 Err(reason.into())
             }
         };
-        self.say(Word::Link(LinkInput::Completed {
-            operation: OperationId(op),
-            outcome,
-        }));
+        self.say(Word::Link(LinkInput::Completed { operation: OperationId(op), outcome }));
     }
 
     fn link(&self, change: LinkChange) {
-        let LinkChange {
-            generation,
-            node,
-            up,
-            reason,
-        } = change;
+        let LinkChange { generation, node, up, reason } = change;
         let reason = || reason.map_or_else(|| "the connector says that it is gone".into(), Into::into);
         let state = if up { Ok(()) } else { Err(reason()) };
-        self.say(Word::Link(LinkInput::Changed {
-            generation,
-            node,
-            state,
-        }));
+        self.say(Word::Link(LinkInput::Changed { generation, node, state }));
     }
 
     fn links(&self, generation: u64, nodes: Vec<NodeName>) {
         let asked = self.list_asked.swap(0, Ordering::SeqCst);
         let operation = (asked != 0).then_some(OperationId(asked));
         let nodes = nodes.into_iter().collect();
-        self.say(Word::Link(LinkInput::Listed {
-            generation,
-            operation,
-            nodes,
-        }));
+        self.say(Word::Link(LinkInput::Listed { generation, operation, nodes }));
     }
 
     fn availability(&self, unavailable: Option<&str>) {

@@ -32,11 +32,7 @@ use object::{
 fn real_plugin() -> PathBuf {
     let executable = std::env::current_exe().unwrap();
     let path = executable.with_file_name("libplugin_faulty.so");
-    assert!(
-        path.exists(),
-        "{} is missing: it is built by `cargo test`",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: it is built by `cargo test`", path.display());
     path
 }
 
@@ -58,12 +54,8 @@ fn refusal(path: &Path) -> String {
     let refusal = inspect(path).expect_err("refused");
     let line = refusal.to_string();
     assert!(!line.contains('\n'), "one line: {line}");
-    let line = line
-        .strip_prefix(&format!("{}: ", path.display()))
-        .expect("begins with the path")
-        .to_owned();
-    line.replace(path.to_str().unwrap(), "FILE")
-        .replace(path.parent().unwrap().to_str().unwrap(), "DIR")
+    let line = line.strip_prefix(&format!("{}: ", path.display())).expect("begins with the path").to_owned();
+    line.replace(path.to_str().unwrap(), "FILE").replace(path.parent().unwrap().to_str().unwrap(), "DIR")
 }
 
 /// `plugin` with every occurrence of one text near its beginning, where the dynamic loader's texts are, replaced by
@@ -88,10 +80,7 @@ fn handshake_offset(plugin: &[u8]) -> usize {
     static OFFSET: OnceLock<usize> = OnceLock::new();
     *OFFSET.get_or_init(|| {
         let start = [MAGIC.as_slice(), &840_u32.to_le_bytes()].concat();
-        (0..plugin.len())
-            .step_by(8)
-            .find(|at| plugin[*at..].starts_with(&start))
-            .expect("a handshake")
+        (0..plugin.len()).step_by(8).find(|at| plugin[*at..].starts_with(&start)).expect("a handshake")
     })
 }
 
@@ -108,10 +97,7 @@ const DT_RUNPATH: u64 = 29;
 fn with_dynamic(plugin: &[u8], tag: u64) -> Vec<u8> {
     const DT_RELACOUNT: u64 = 0x6fff_fff9;
     let relacount = DT_RELACOUNT.to_le_bytes();
-    let at = (0..plugin.len() - 8)
-        .step_by(8)
-        .find(|at| plugin[*at..].starts_with(&relacount))
-        .unwrap();
+    let at = (0..plugin.len() - 8).step_by(8).find(|at| plugin[*at..].starts_with(&relacount)).unwrap();
     patched(plugin, at, &tag.to_le_bytes())
 }
 
@@ -156,11 +142,7 @@ fn wrong_files() {
     let plugin = fs::read(real_plugin()).unwrap();
     let not_ours = "remove it from the plugin directory";
     check(vec![
-        (
-            "text",
-            b"hello".to_vec(),
-            format!(r#"not a shared library: it starts with "hello"; {not_ours}"#),
-        ),
+        ("text", b"hello".to_vec(), format!(r#"not a shared library: it starts with "hello"; {not_ours}"#)),
         ("empty", Vec::new(), "empty; copy or build it again".to_owned()),
         (
             "ten bytes of a library",
@@ -180,10 +162,7 @@ fn wrong_files() {
         (
             "other architecture",
             patched(&plugin, 18, &22_u16.to_le_bytes()),
-            format!(
-                "built for s390x, this host is {}; build it for this machine",
-                std::env::consts::ARCH
-            ),
+            format!("built for s390x, this host is {}; build it for this machine", std::env::consts::ARCH),
         ),
         (
             "other major in the symbol",
@@ -299,17 +278,11 @@ fn other_elf_files() {
     let path = directory.path().join("x.so");
     fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "an executable, not a shared library; remove it from the plugin directory"
-    );
+    assert_eq!(refusal(&path), "an executable, not a shared library; remove it from the plugin directory");
 
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     for library in ["libc.so.6", "libgcc_s.so.1"] {
-        let line = maps
-            .lines()
-            .find(|line| line.ends_with(library))
-            .expect("mapped into every test");
+        let line = maps.lines().find(|line| line.ends_with(library)).expect("mapped into every test");
         fs::copy(&line[line.find('/').unwrap()..], &path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(
@@ -328,31 +301,19 @@ fn wrong_places_and_rights() {
     write(&good, &plugin);
 
     std::os::unix::fs::symlink(&good, &path).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "a symbolic link; put the file itself in its place"
-    );
+    assert_eq!(refusal(&path), "a symbolic link; put the file itself in its place");
     fs::remove_file(&path).unwrap();
 
     fs::create_dir(&path).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "a directory, not a regular file; remove it from the plugin directory"
-    );
+    assert_eq!(refusal(&path), "a directory, not a regular file; remove it from the plugin directory");
     fs::remove_dir(&path).unwrap();
 
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "a socket, not a regular file; remove it from the plugin directory"
-    );
+    assert_eq!(refusal(&path), "a socket, not a regular file; remove it from the plugin directory");
     drop(socket);
     fs::remove_file(&path).unwrap();
 
-    assert_eq!(
-        refusal(&path),
-        "cannot be read: No such file or directory (os error 2)"
-    );
+    assert_eq!(refusal(&path), "cannot be read: No such file or directory (os error 2)");
     for (mode, expected) in [
         (0o664, "group-writable (mode 0664); run chmod g-w FILE"),
         (0o666, "world-writable (mode 0666); run chmod go-w FILE"),
@@ -382,15 +343,9 @@ fn wrong_places_and_rights() {
     }
 
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert_eq!(
-        refusal(&path),
-        "the directory DIR is world-writable (mode 0777); run chmod go-w DIR"
-    );
+    assert_eq!(refusal(&path), "the directory DIR is world-writable (mode 0777); run chmod go-w DIR");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-    assert!(
-        inspect(&path).is_ok(),
-        "in a sticky directory nobody else can exchange it"
-    );
+    assert!(inspect(&path).is_ok(), "in a sticky directory nobody else can exchange it");
 }
 
 /// A directory above that others can write to is as bad as the plugin directory itself.
@@ -421,10 +376,7 @@ fn a_fifo_does_not_hang() {
     let (done, waiting) = mpsc::channel();
     thread::spawn(move || done.send(refusal(&path)).unwrap());
     let line = waiting.recv_timeout(Duration::from_secs(20)).expect("no hang");
-    assert_eq!(
-        line,
-        "a FIFO, not a regular file; remove it from the plugin directory"
-    );
+    assert_eq!(line, "a FIFO, not a regular file; remove it from the plugin directory");
 }
 
 /// A plugin that was cut off anywhere is refused; loading it would end the process.
@@ -435,10 +387,7 @@ fn truncated_at_every_64_kib() {
     let plugin = fs::read(real_plugin()).unwrap();
     write(&path, &plugin);
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-    let lengths = (0..plugin.len())
-        .rev()
-        .step_by(64 * 1024)
-        .chain((0..=4096).rev().step_by(61));
+    let lengths = (0..plugin.len()).rev().step_by(64 * 1024).chain((0..=4096).rev().step_by(61));
     for length in lengths {
         file.set_len(length as u64).unwrap();
         let line = refusal(&path);
@@ -470,16 +419,9 @@ fn with_few_relocations(plugin: &[u8]) -> Vec<u8> {
     let header = elf::FileHeader64::<NativeEndian>::parse(plugin).unwrap();
     let table = usize::try_from(header.e_shoff.get(NativeEndian)).unwrap();
     let sections = header.section_headers(NativeEndian, plugin).unwrap();
-    let index = sections
-        .iter()
-        .position(|section| section.sh_type(NativeEndian) == elf::SHT_RELA)
-        .unwrap();
+    let index = sections.iter().position(|section| section.sh_type(NativeEndian) == elf::SHT_RELA).unwrap();
     let one = size_of::<elf::Rela64<NativeEndian>>() as u64;
-    patched(
-        plugin,
-        table + index * SECTION_BYTES + OFFSET_OF_SIZE,
-        &one.to_le_bytes(),
-    )
+    patched(plugin, table + index * SECTION_BYTES + OFFSET_OF_SIZE, &one.to_le_bytes())
 }
 
 fn flip_bytes(path: &Path, plugin: &[u8], seed: u64, rounds: u64) {
@@ -507,10 +449,7 @@ fn flip_bytes(path: &Path, plugin: &[u8], seed: u64, rounds: u64) {
         refused += u64::from(inspect(path).is_err());
         file.write_all_at(&plugin[at..=at], at as u64).unwrap();
     }
-    assert!(
-        refused > rounds / 100,
-        "seed {seed}: flips in the headers are noticed: {refused}"
-    );
+    assert!(refused > rounds / 100, "seed {seed}: flips in the headers are noticed: {refused}");
     assert!(inspect(path).is_ok());
 }
 
@@ -525,12 +464,7 @@ fn a_directory_of_good_and_bad() {
     let files: Vec<_> = registry
         .files()
         .iter()
-        .map(|file| {
-            (
-                file.path.file_name().unwrap().to_str().unwrap(),
-                file.result.is_ok(),
-            )
-        })
+        .map(|file| (file.path.file_name().unwrap().to_str().unwrap(), file.result.is_ok()))
         .collect();
     assert_eq!(files, [("a.so", false), ("b.so", true)]);
     assert!(registry.problem().is_none());
@@ -544,14 +478,8 @@ fn a_directory_of_good_and_bad() {
 fn duplicate_offers() {
     let directory = directory();
     let plugin = fs::read(real_plugin()).unwrap();
-    write(
-        &directory.path().join("a.so"),
-        &with_handshake(&plugin, 328, &padded("s:one s:two", 512)),
-    );
-    write(
-        &directory.path().join("b.so"),
-        &with_handshake(&plugin, 328, &padded("s:two c:one", 512)),
-    );
+    write(&directory.path().join("a.so"), &with_handshake(&plugin, 328, &padded("s:one s:two", 512)));
+    write(&directory.path().join("b.so"), &with_handshake(&plugin, 328, &padded("s:two c:one", 512)));
     let registry = Registry::scan(directory.path());
     let root = directory.path().display();
     assert_eq!(
@@ -569,11 +497,7 @@ fn unknown_names() {
     let root = directory.path().display().to_string();
     let error = |name| {
         let registry = Registry::scan(directory.path());
-        registry
-            .find(OfferKind::Strategy, name)
-            .unwrap_err()
-            .to_string()
-            .replace(&root, "DIR")
+        registry.find(OfferKind::Strategy, name).unwrap_err().to_string().replace(&root, "DIR")
     };
     assert_eq!(
         error("gossip"),
@@ -595,11 +519,7 @@ fn unknown_names() {
     );
     let missing = Registry::scan(&directory.path().join("missing"));
     assert_eq!(
-        missing
-            .find(OfferKind::Strategy, "gossip")
-            .unwrap_err()
-            .to_string()
-            .replace(&root, "DIR"),
+        missing.find(OfferKind::Strategy, "gossip").unwrap_err().to_string().replace(&root, "DIR"),
         r#"no plugin offers a strategy "gossip"; the plugin directory DIR/missing cannot be read: No such file or directory (os error 2); there is no strategy at all (plugin directory DIR/missing)"#
     );
 }
@@ -607,9 +527,7 @@ fn unknown_names() {
 /// How often a file is mapped into this process.
 fn mappings(path: &Path) -> usize {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines()
-        .filter(|line| line.ends_with(path.to_str().unwrap()))
-        .count()
+    maps.lines().filter(|line| line.ends_with(path.to_str().unwrap())).count()
 }
 
 /// Each file is loaded as itself and once, although the dynamic loader knows libraries by the names they were opened
@@ -650,10 +568,7 @@ fn loading() {
     fs::rename(&new, &a).unwrap();
     assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Changed(path)) if path == a));
     fs::remove_file(&a).unwrap();
-    assert!(matches!(
-        load(one, Isolation::InProcess),
-        Err(LoadError::Refused(_))
-    ));
+    assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Refused(_))));
 }
 
 /// The connectors that are linked in are found and loaded like those of files, and a file cannot take their names.
@@ -661,25 +576,14 @@ fn loading() {
 fn builtin_connectors() {
     let directory = directory();
     let plugin = fs::read(real_plugin()).unwrap();
-    write(
-        &directory.path().join("a.so"),
-        &with_handshake(&plugin, 328, &padded("c:tcp", 512)),
-    );
-    let registry = Registry::scan(directory.path())
-        .with_builtin(cluster_host::connectors::plugin())
-        .unwrap();
+    write(&directory.path().join("a.so"), &with_handshake(&plugin, 328, &padded("c:tcp", 512)));
+    let registry = Registry::scan(directory.path()).with_builtin(cluster_host::connectors::plugin()).unwrap();
     let exec = registry.find(OfferKind::Connector, "exec").unwrap();
     assert!(matches!(exec, Source::Builtin(_)));
     let offers = load(exec, Isolation::InProcess).unwrap().describe().unwrap();
+    assert_eq!(offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), ["tcp", "exec"]);
     assert_eq!(
-        offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(),
-        ["tcp", "exec"]
-    );
-    assert_eq!(
-        registry
-            .find(OfferKind::Connector, "tcp")
-            .unwrap_err()
-            .to_string(),
+        registry.find(OfferKind::Connector, "tcp").unwrap_err().to_string(),
         format!(
             r#"the connector "tcp" is offered by cluster-host itself and {}/a.so: keep one of them"#,
             directory.path().display()
@@ -719,10 +623,7 @@ fn plugins_command() {
     let directory = directory();
     let good = directory.path().join("good.so");
     let plugin = fs::read(real_plugin()).unwrap();
-    write(
-        &good,
-        &with_handshake(&plugin, 328, &padded("s:one s:two c:three", 512)),
-    );
+    write(&good, &with_handshake(&plugin, 328, &padded("s:one s:two c:three", 512)));
     write(&directory.path().join("bad.so"), b"text");
     let root = directory.path().to_str().unwrap();
     assert_eq!(
@@ -738,10 +639,7 @@ fn plugins_command() {
     let [builtin, bad, good_json] = json["plugins"].as_array().unwrap().as_slice() else {
         panic!("three rows")
     };
-    assert_eq!(
-        (&builtin["file"], &builtin["connectors"][0]),
-        (&serde_json::Value::Null, &"tcp".into())
-    );
+    assert_eq!((&builtin["file"], &builtin["connectors"][0]), (&serde_json::Value::Null, &"tcp".into()));
     assert_eq!(bad["refused"]["remedy"], "remove it from the plugin directory");
     assert_eq!(good_json["strategies"], serde_json::json!(["one", "two"]));
     assert_eq!(good_json["refused"], serde_json::Value::Null);
@@ -755,20 +653,10 @@ fn strategies_command() {
     write(&directory.path().join("x.so"), &fs::read(real_plugin()).unwrap());
     let root = directory.path().to_str().unwrap();
     let list = strategies(&["--plugins", root]);
-    assert!(
-        list.contains("connector  tcp               cluster-host 0.1.0  (built in)\n"),
-        "{list}"
-    );
-    assert!(
-        list.lines()
-            .any(|line| line.starts_with("strategy ") && line.ends_with("/x.so")),
-        "{list}"
-    );
+    assert!(list.contains("connector  tcp               cluster-host 0.1.0  (built in)\n"), "{list}");
+    assert!(list.lines().any(|line| line.starts_with("strategy ") && line.ends_with("/x.so")), "{list}");
     let tcp = strategies(&["--plugins", root, "describe", "tcp"]);
-    assert!(
-        tcp.starts_with("connector tcp, of cluster-host 0.1.0 (cluster-host itself)\n"),
-        "{tcp}"
-    );
+    assert!(tcp.starts_with("connector tcp, of cluster-host 0.1.0 (cluster-host itself)\n"), "{tcp}");
     for line in ["dead_after ", "port "] {
         assert!(tcp.lines().any(|row| row.starts_with(line)), "{tcp}");
     }

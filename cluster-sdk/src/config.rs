@@ -64,9 +64,7 @@ pub struct ConfigError {
 /// # Errors
 /// All that is wrong, in the order in which it was found.
 pub fn parse<T: DeserializeOwned + JsonSchema>(value: Value) -> Result<T, Vec<ConfigError>> {
-    let mut repair = Repair::new(value, || {
-        SchemaGenerator::default().into_root_schema_for::<T>().into()
-    });
+    let mut repair = Repair::new(value, || SchemaGenerator::default().into_root_schema_for::<T>().into());
     for _ in 0..TRIES_MAX {
         let (parsed, ignored) = attempt::<T>(repair.value());
         repair.note_ignored(&ignored);
@@ -96,16 +94,9 @@ fn attempt<T: DeserializeOwned>(value: &Value) -> (Result<T, Fault>, Vec<Vec<Hin
 /// The path of `key` in the table at `parent`. A key that TOML would need quotes for gets them.
 #[must_use]
 pub fn key_path(parent: &str, key: &str) -> String {
-    let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     let dot = if parent.is_empty() { "" } else { "." };
-    if bare {
-        format!("{parent}{dot}{key}")
-    } else {
-        format!("{parent}{dot}{key:?}")
-    }
+    if bare { format!("{parent}{dot}{key}") } else { format!("{parent}{dot}{key:?}") }
 }
 
 /// The word of `possible` that was probably meant by `word`, if any comes near.
@@ -126,20 +117,14 @@ impl ConfigError {
     /// An error at a path: `hosts[1]`, `tls.ca`, or nothing for the whole config.
     #[must_use]
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            message: message.into(),
-        }
+        Self { path: path.into(), message: message.into() }
     }
 
     /// The same error as seen from a table that has this config at `parent`.
     #[must_use]
     pub fn within(mut self, parent: &str) -> Self {
-        let dot = if parent.is_empty() || self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
+        let dot =
+            if parent.is_empty() || self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = format!("{parent}{dot}{}", self.path);
         self
     }

@@ -85,10 +85,7 @@ impl fmt::Display for ConfigDuration {
     /// In the largest unit that divides it, as it can be parsed again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let (unit, size) = match UNITS
-            .iter()
-            .find(|(_, size)| millis != 0 && millis.is_multiple_of(*size))
-        {
+        let (unit, size) = match UNITS.iter().find(|(_, size)| millis != 0 && millis.is_multiple_of(*size)) {
             Some(unit) => *unit,
             None => ("s", 1_000),
         };
@@ -124,9 +121,7 @@ impl<'de> Deserialize<'de> for ConfigDuration {
             }
             fn visit_i64<E: de::Error>(self, millis: i64) -> Result<ConfigDuration, E> {
                 let negative = |_| E::invalid_value(de::Unexpected::Signed(millis), &self);
-                u64::try_from(millis)
-                    .map(ConfigDuration::from_millis)
-                    .map_err(negative)
+                u64::try_from(millis).map(ConfigDuration::from_millis).map_err(negative)
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -169,23 +164,12 @@ mod tests {
             ("0", 0, "0s"),
         ] {
             let duration: ConfigDuration = text.parse().unwrap();
-            assert_eq!(
-                (duration.get().as_millis(), duration.to_string().as_str()),
-                (millis, shown)
-            );
+            assert_eq!((duration.get().as_millis(), duration.to_string().as_str()), (millis, shown));
             assert_eq!(duration.to_string().parse(), Ok(duration));
         }
-        for bad in [
-            "",
-            "s",
-            "5x",
-            "-1s",
-            "1.5s",
-            "1h30m",
-            "99999999999999999999s",
-            "18446744073709551615h",
-            "٣s",
-        ] {
+        for bad in
+            ["", "s", "5x", "-1s", "1.5s", "1h30m", "99999999999999999999s", "18446744073709551615h", "٣s"]
+        {
             assert!(bad.parse::<ConfigDuration>().is_err(), "{bad}");
         }
     }
@@ -198,14 +182,8 @@ mod tests {
         assert_eq!(parse(r#""2s""#), Ok(ConfigDuration::from_secs(2)));
         for (json, reason) in [
             ("-1", "invalid value: integer `-1`, expected a duration such as"),
-            (
-                "1.5",
-                "invalid type: floating point `1.5`, expected a duration such as",
-            ),
-            (
-                r#""soon""#,
-                r#""soon" is not a duration: write "500ms", "30s", "5m", "1h" or a number"#,
-            ),
+            ("1.5", "invalid type: floating point `1.5`, expected a duration such as"),
+            (r#""soon""#, r#""soon" is not a duration: write "500ms", "30s", "5m", "1h" or a number"#),
         ] {
             let err = parse(json).unwrap_err();
             assert!(err.starts_with(reason), "{err}");

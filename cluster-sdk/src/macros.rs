@@ -21,7 +21,7 @@
 /// assert_eq!(example::plugin().handshake().offers().collect::<Vec<_>>().len(), 1);
 /// ```
 ///
-/// Lists are `strategies`, `discover` and `connectors`, each at most once per line, in any order. Names that are doubled, too long or not of
+/// Lists are `strategies`, `discover` and `connectors`, in any order. Names that are doubled, too long together, or not of
 /// lower case letters, digits, `-` and `_` do not compile. `crate-type = ["cdylib", "rlib"]` makes both forms.
 #[macro_export]
 macro_rules! export_plugin {

@@ -111,10 +111,7 @@ impl Secret {
     }
 
     fn read_file(&self, path: &PathBuf) -> Result<String, SecretError> {
-        let failed = |source| SecretError::File {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| SecretError::File { path: path.clone(), source };
         // Asked before opening: opening a pipe would wait for its writer. A symbolic link is followed, because
         // mounted secrets are links.
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
@@ -123,16 +120,10 @@ impl Secret {
         let mut bytes = Vec::new();
         // Two more than the limit: a newline that is cut off, and one byte to notice that there is more.
         let file = File::open(path).map_err(failed)?;
-        file.take(SECRET_BYTES_MAX + 2)
-            .read_to_end(&mut bytes)
-            .map_err(failed)?;
+        file.take(SECRET_BYTES_MAX + 2).read_to_end(&mut bytes).map_err(failed)?;
         let text = String::from_utf8(bytes).map_err(|_not_text| SecretError::NotUtf8(self.source()))?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(line
-            .strip_suffix('\r')
-            .filter(|_| line.len() < text.len())
-            .unwrap_or(line)
-            .to_owned())
+        Ok(line.strip_suffix('\r').filter(|_| line.len() < text.len()).unwrap_or(line).to_owned())
     }
 }
 
@@ -252,9 +243,7 @@ struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)
-            .map(Self)
-            .map_err(|_not_text| de::Error::custom(EXPECTED))
+        String::deserialize(deserializer).map(Self).map_err(|_not_text| de::Error::custom(EXPECTED))
     }
 }
 
@@ -304,10 +293,7 @@ mod tests {
     #[test]
     fn environment() {
         let secret = parse(r#"{ "env": "CARGO_MANIFEST_DIR" }"#).unwrap();
-        assert_eq!(
-            secret.reveal().unwrap(),
-            std::env::var("CARGO_MANIFEST_DIR").unwrap()
-        );
+        assert_eq!(secret.reveal().unwrap(), std::env::var("CARGO_MANIFEST_DIR").unwrap());
         let unset = parse(r#"{ "env": "NO_SUCH_VARIABLE" }"#).unwrap();
         let reason = r#"environment variable "NO_SUCH_VARIABLE" of a secret is not set"#;
         assert_eq!(unset.reveal().unwrap_err().to_string(), reason);
@@ -334,10 +320,7 @@ mod tests {
             r#"{ "env": "" }"#,
         ] {
             let err = parse(wrong).unwrap_err();
-            assert!(
-                !err.contains("4711") && !err.contains("47.11") && !err.contains("true"),
-                "{err}"
-            );
+            assert!(!err.contains("4711") && !err.contains("47.11") && !err.contains("true"), "{err}");
             assert!(err.contains("secret") || err.contains("env is empty"), "{err}");
         }
     }

@@ -44,12 +44,8 @@ impl Allow {
     pub(crate) fn host(&self, host: &str) -> bool {
         let Some(networks) = &self.0 else { return true };
         // Brackets as in a URL: some write `app@[fd00::1]`.
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(host);
-        bare.parse::<IpAddr>()
-            .is_ok_and(|address| contains(networks, address))
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        bare.parse::<IpAddr>().is_ok_and(|address| contains(networks, address))
     }
 
     /// Whether an address (`ip:port` or `ip`) may be passed on.
@@ -74,20 +70,14 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let network = text
-            .parse::<IpNet>()
-            .or_else(|_error| text.parse::<IpAddr>().map(IpNet::from));
-        network
-            .map(|network| Self(network.trunc()))
-            .map_err(|_error| NetworkError(text.to_owned()))
+        let network = text.parse::<IpNet>().or_else(|_error| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(|network| Self(network.trunc())).map_err(|_error| NetworkError(text.to_owned()))
     }
 }
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -108,33 +98,18 @@ mod tests {
     use super::*;
 
     fn allow(networks: &[&str]) -> Allow {
-        Allow::new(Some(
-            networks.iter().map(|network| network.parse().unwrap()).collect(),
-        ))
+        Allow::new(Some(networks.iter().map(|network| network.parse().unwrap()).collect()))
     }
 
     /// Hosts and addresses inside and outside, in every way to write them.
     #[test]
     fn inside_and_outside() {
         let allow = allow(&["10.0.0.0/8", "192.168.1.7", "fd00::/8"]);
-        for inside in [
-            "10.1.2.3",
-            "192.168.1.7",
-            "fd12::1",
-            "[fd12::1]",
-            "::ffff:10.0.0.1",
-        ] {
+        for inside in ["10.1.2.3", "192.168.1.7", "fd12::1", "[fd12::1]", "::ffff:10.0.0.1"] {
             assert!(allow.host(inside) && allow.address(inside), "{inside}");
         }
-        for outside in [
-            "11.0.0.1",
-            "192.168.1.8",
-            "fe80::1",
-            "::ffff:11.0.0.1",
-            "app.example",
-            "10.0.0",
-            "",
-        ] {
+        for outside in ["11.0.0.1", "192.168.1.8", "fe80::1", "::ffff:11.0.0.1", "app.example", "10.0.0", ""]
+        {
             assert!(!allow.host(outside) && !allow.address(outside), "{outside}");
         }
         assert!(allow.address("10.0.0.1:9000") && allow.address("[fd00::1]:9000"));

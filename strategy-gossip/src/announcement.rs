@@ -43,11 +43,7 @@ impl Announcement {
     pub(crate) fn try_new(local: &LocalNode, name: &NodeName, is_sealed: bool) -> Result<Self, TooLarge> {
         let announcement = Self::new(local, name, record(local, name).entry_bytes());
         let bytes = announcement.bytes(is_sealed);
-        if bytes > DATAGRAM_BYTES_MAX {
-            Err(TooLarge::new(local, name, bytes))
-        } else {
-            Ok(announcement)
-        }
+        if bytes > DATAGRAM_BYTES_MAX { Err(TooLarge::new(local, name, bytes)) } else { Ok(announcement) }
     }
 
     /// The same without addresses and attributes, for when these do not fit: better heard than silent.
@@ -58,11 +54,7 @@ impl Announcement {
     /// Bytes of the larger one on the wire.
     fn bytes(&self, is_sealed: bool) -> usize {
         let plain = self.heartbeat.len().max(self.goodbye.len());
-        if is_sealed {
-            Cipher::sealed_bytes(plain)
-        } else {
-            plain
-        }
+        if is_sealed { Cipher::sealed_bytes(plain) } else { plain }
     }
 
     fn new(local: &LocalNode, name: &NodeName, record: &[u8]) -> Self {
@@ -72,15 +64,9 @@ impl Announcement {
             incarnation: Some(local.incarnation),
             record,
         };
-        let goodbye = Heartbeat {
-            subject: Subject::Leaving(name.as_str()),
-            record: &[],
-            ..heartbeat.clone()
-        };
-        Self {
-            heartbeat: heartbeat.encode(),
-            goodbye: goodbye.encode(),
-        }
+        let goodbye =
+            Heartbeat { subject: Subject::Leaving(name.as_str()), record: &[], ..heartbeat.clone() };
+        Self { heartbeat: heartbeat.encode(), goodbye: goodbye.encode() }
     }
 }
 
@@ -128,12 +114,9 @@ mod tests {
             name: Some(name.clone()),
             incarnation: 0x0102_0304_0506_0708,
             addresses: vec!["10.0.0.7:9000".to_owned()],
-            attributes: [
-                ("zone", "eu-1".to_owned()),
-                ("notes", "x".repeat(attribute_bytes)),
-            ]
-            .map(|(key, value)| (key.to_owned(), value))
-            .into(),
+            attributes: [("zone", "eu-1".to_owned()), ("notes", "x".repeat(attribute_bytes))]
+                .map(|(key, value)| (key.to_owned(), value))
+                .into(),
         };
         (local, name)
     }
@@ -146,23 +129,14 @@ mod tests {
         let mut scratch = Vec::new();
         let heartbeat = Heartbeat::decode(&announcement.heartbeat, &mut scratch).unwrap();
         assert_eq!(heartbeat.subject, Subject::Alive("app@10.0.0.7".into()));
-        assert_eq!(
-            (heartbeat.cluster, heartbeat.incarnation),
-            (Some("blue"), Some(0x0102_0304_0506_0708))
-        );
+        assert_eq!((heartbeat.cluster, heartbeat.incarnation), (Some("blue"), Some(0x0102_0304_0506_0708)));
         let node = Node::from_entry_bytes(name, heartbeat.record).unwrap();
         assert_eq!(node.addresses().collect::<Vec<_>>(), ["10.0.0.7:9000"]);
-        assert_eq!(
-            node.attributes().collect::<Vec<_>>(),
-            [("notes", "xxx"), ("zone", "eu-1")]
-        );
+        assert_eq!(node.attributes().collect::<Vec<_>>(), [("notes", "xxx"), ("zone", "eu-1")]);
 
         let goodbye = Heartbeat::decode(&announcement.goodbye, &mut scratch).unwrap();
         assert_eq!(goodbye.subject, Subject::Leaving("app@10.0.0.7"));
-        assert_eq!(
-            (goodbye.incarnation, goodbye.record),
-            (Some(0x0102_0304_0506_0708), &[][..])
-        );
+        assert_eq!((goodbye.incarnation, goodbye.record), (Some(0x0102_0304_0506_0708), &[][..]));
     }
 
     /// The bytes of both are pinned: nodes of other versions read them, and real OTP reads them as the maps
@@ -183,15 +157,9 @@ mod tests {
             let (local, name) = local(bytes);
             Announcement::try_new(&local, &name, is_sealed).map(|announcement| announcement.bytes(is_sealed))
         };
-        let largest = (0..)
-            .take_while(|bytes| fits(*bytes, false).is_ok())
-            .last()
-            .unwrap();
+        let largest = (0..).take_while(|bytes| fits(*bytes, false).is_ok()).last().unwrap();
         assert_eq!(fits(largest, false), Ok(DATAGRAM_BYTES_MAX));
-        let sealed = (0..)
-            .take_while(|bytes| fits(*bytes, true).is_ok())
-            .last()
-            .unwrap();
+        let sealed = (0..).take_while(|bytes| fits(*bytes, true).is_ok()).last().unwrap();
         assert!(sealed < largest && largest - sealed <= 40, "{sealed} {largest}");
         assert_eq!(
             fits(1_500, false).unwrap_err().to_string(),

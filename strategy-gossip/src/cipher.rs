@@ -36,11 +36,7 @@ impl Cipher {
     /// The cipher for a secret; an empty one encrypts too, as in libcluster.
     pub(crate) fn new(secret: &str) -> Self {
         let key: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-        Self {
-            key,
-            encryptor: Aes256Enc::new(&key.into()),
-            decryptor: Aes256Dec::new(&key.into()),
-        }
+        Self { key, encryptor: Aes256Enc::new(&key.into()), decryptor: Aes256Dec::new(&key.into()) }
     }
 
     /// Bytes that `plain_bytes` have once sealed: the padding adds 1 to 16.

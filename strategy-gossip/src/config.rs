@@ -116,10 +116,7 @@ impl Config {
     pub(crate) fn errors(&self, local: &LocalNode) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let mut error = |path: &str, message: String| {
-            errors.push(ConfigError {
-                path: path.to_owned(),
-                message,
-            });
+            errors.push(ConfigError { path: path.to_owned(), message });
         };
         let group = self.multicast_addr;
         if self.broadcast_only && group.is_multicast() {
@@ -149,10 +146,7 @@ impl Config {
         }
         let (interval, timeout) = (self.heartbeat_interval, self.heartbeat_timeout);
         if interval.get() < INTERVAL_MIN {
-            error(
-                "heartbeat_interval",
-                format!("{interval} is too short: at least {INTERVAL_MIN:?}"),
-            );
+            error("heartbeat_interval", format!("{interval} is too short: at least {INTERVAL_MIN:?}"));
         }
         if timeout.get() < interval.get().saturating_mul(2) {
             error(
@@ -178,28 +172,19 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        let wrong = |reason| TargetError {
-            text: text.to_owned(),
-            reason,
-        };
+        let wrong = |reason| TargetError { text: text.to_owned(), reason };
         if matches!(text.parse(), Ok(IpAddr::V6(_))) || text.starts_with('[') {
             return Err(wrong("is an IPv6 address, and heartbeats go over IPv4"));
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (
-                host,
-                Some(port.parse().map_err(|_error| wrong("has no valid port"))?),
-            ),
+            Some((host, port)) => (host, Some(port.parse().map_err(|_error| wrong("has no valid port"))?)),
             None => (text, None),
         };
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
         if host.is_empty() || host.len() > 253 || !host.chars().all(allowed) {
             return Err(wrong("is no address and no DNS name"));
         }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -214,9 +199,7 @@ impl fmt::Display for Target {
 
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

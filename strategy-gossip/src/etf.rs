@@ -81,11 +81,7 @@ impl<'a> Reader<'a> {
         }
         *scratch = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(reader.bytes, size)
             .map_err(|_error| EtfError::BadCompression)?;
-        if scratch.len() == size {
-            Ok(Self { bytes: scratch })
-        } else {
-            Err(EtfError::BadCompression)
-        }
+        if scratch.len() == size { Ok(Self { bytes: scratch }) } else { Err(EtfError::BadCompression) }
     }
 
     /// A map's number of pairs. Not to be trusted: it is for a loop that ends at the first error.

@@ -114,9 +114,7 @@ impl Listener {
             Subject::Leaving(name) => name,
         };
         if self.local.name.as_ref().is_some_and(|own| own.as_str() == name) {
-            let is_later = heartbeat
-                .incarnation
-                .is_some_and(|other| other > self.local.incarnation);
+            let is_later = heartbeat.incarnation.is_some_and(|other| other > self.local.incarnation);
             return if is_later { Verdict::Namesake } else { Verdict::Own };
         }
         if !self.roster.knows(name) {
@@ -130,11 +128,7 @@ impl Listener {
                 return Verdict::NotAllowed;
             }
         }
-        let message = Message {
-            name,
-            incarnation: heartbeat.incarnation,
-            record: heartbeat.record,
-        };
+        let message = Message { name, incarnation: heartbeat.incarnation, record: heartbeat.record };
         match &heartbeat.subject {
             Subject::Alive(_) => self.handle_alive(now, message),
             Subject::Leaving(_) => self.handle_leaving(now, message),

@@ -143,14 +143,8 @@ impl Roster {
             return Ok(Heard::Refused);
         }
         let node = to_node(message, allow)?;
-        let known = Known {
-            node,
-            incarnation,
-            record_hash,
-            heard_at: now,
-            has_left: false,
-            is_pending: false,
-        };
+        let known =
+            Known { node, incarnation, record_hash, heard_at: now, has_left: false, is_pending: false };
         self.put(known);
         Ok(heard)
     }
@@ -200,11 +194,7 @@ impl Roster {
                 continue;
             };
             known.is_pending = false;
-            let list = if known.has_left {
-                &mut removals
-            } else {
-                &mut upserts
-            };
+            let list = if known.has_left { &mut removals } else { &mut upserts };
             list.push(known.node.clone());
         }
         self.is_news = false;
@@ -220,11 +210,7 @@ impl Roster {
     /// When [`Roster::poll_changes`] has something.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let newest = self.pending.last()?;
-        let wait = if self.is_news {
-            NEWS_INTERVAL
-        } else {
-            self.refresh_interval
-        };
+        let wait = if self.is_news { NEWS_INTERVAL } else { self.refresh_interval };
         // Never reported before: due since it was heard.
         let heard_at = || self.known.get(newest).map(|known| known.heard_at);
         self.reported_at.map(|at| at + wait).or_else(heard_at)
@@ -246,10 +232,7 @@ impl Roster {
         if self.known.len() < MEMBERS_MAX {
             return true;
         }
-        if self
-            .evicted_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= EVICT_INTERVAL)
-        {
+        if self.evicted_at.is_none_or(|at| now.saturating_duration_since(at) >= EVICT_INTERVAL) {
             self.evicted_at = Some(now);
             self.drop_silent(now, self.heartbeat_timeout);
         }
@@ -258,18 +241,14 @@ impl Roster {
 
     fn forget(&mut self, now: Instant) {
         let age = FORGET_AFTER_MIN.max(self.heartbeat_timeout.saturating_mul(4));
-        if self
-            .evicted_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= age / 8)
-        {
+        if self.evicted_at.is_none_or(|at| now.saturating_duration_since(at) >= age / 8) {
             self.evicted_at = Some(now);
             self.drop_silent(now, age);
         }
     }
 
     fn drop_silent(&mut self, now: Instant, age: Duration) {
-        self.known
-            .retain(|_, known| now.saturating_duration_since(known.heard_at) <= age);
+        self.known.retain(|_, known| now.saturating_duration_since(known.heard_at) <= age);
     }
 }
 

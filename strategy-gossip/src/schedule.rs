@@ -27,12 +27,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// The first heartbeat is due now.
     pub(crate) fn new(now: Instant, interval: Duration) -> Self {
-        Self {
-            interval,
-            scheduled: now,
-            is_asked: false,
-            unscheduled_from: now,
-        }
+        Self { interval, scheduled: now, is_asked: false, unscheduled_from: now }
     }
 
     /// Asks for a heartbeat as soon as one may be sent.
@@ -42,11 +37,7 @@ impl Schedule {
 
     /// When [`Schedule::handle_timeout`] has something to say.
     pub(crate) fn poll_timeout(&self) -> Instant {
-        if self.is_asked {
-            self.scheduled.min(self.unscheduled_from)
-        } else {
-            self.scheduled
-        }
+        if self.is_asked { self.scheduled.min(self.unscheduled_from) } else { self.scheduled }
     }
 
     /// Whether a heartbeat is to be sent now. Who asked before is content with a scheduled one too.
@@ -54,9 +45,7 @@ impl Schedule {
         let is_scheduled = now >= self.scheduled;
         let is_unscheduled = self.is_asked && now >= self.unscheduled_from;
         if is_scheduled {
-            let interval_ms = u64::try_from(self.interval.as_millis())
-                .unwrap_or(u64::MAX)
-                .max(1);
+            let interval_ms = u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX).max(1);
             self.scheduled = now + Duration::from_millis(random.u64(1..=interval_ms));
         } else if is_unscheduled {
             self.unscheduled_from = now + UNSCHEDULED_INTERVAL;
@@ -84,9 +73,7 @@ mod tests {
         let mut asks = asks.iter().copied().peekable();
         let mut sent = Vec::new();
         loop {
-            let due = schedule
-                .poll_timeout()
-                .max(start + sent.last().copied().unwrap_or_default());
+            let due = schedule.poll_timeout().max(start + sent.last().copied().unwrap_or_default());
             let now = match asks.peek() {
                 Some(&ask) if start + ask <= due => {
                     asks.next();
@@ -110,14 +97,8 @@ mod tests {
     fn gaps_are_uniform() {
         let sent = run(Duration::from_secs(25_000), &[], 7);
         assert_eq!(sent[0], Duration::ZERO);
-        let gaps: Vec<_> = sent
-            .windows(2)
-            .map(|pair| pair[1].saturating_sub(pair[0]))
-            .collect();
-        assert!(
-            gaps.iter()
-                .all(|gap| (Duration::from_millis(1)..=INTERVAL).contains(gap))
-        );
+        let gaps: Vec<_> = sent.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+        assert!(gaps.iter().all(|gap| (Duration::from_millis(1)..=INTERVAL).contains(gap)));
         let mean = gaps.iter().sum::<Duration>() / u32::try_from(gaps.len()).unwrap();
         assert!((2_400..2_600).contains(&mean.as_millis()), "{mean:?}");
     }

@@ -108,12 +108,7 @@ impl<'a> Heartbeat<'a> {
             (None, Some(name)) => Subject::Leaving(name),
             _ => return Err(WireError::NoSubject),
         };
-        Ok(Self {
-            subject,
-            cluster,
-            incarnation,
-            record: record.unwrap_or_default(),
-        })
+        Ok(Self { subject, cluster, incarnation, record: record.unwrap_or_default() })
     }
 
     /// Encodes it, plain.
@@ -156,10 +151,7 @@ fn text(bytes: &[u8]) -> Result<&str, WireError> {
 }
 
 fn number(bytes: &[u8]) -> Result<u64, WireError> {
-    bytes
-        .try_into()
-        .map(u64::from_be_bytes)
-        .map_err(|_error| WireError::BadValue)
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_error| WireError::BadValue)
 }
 
 #[cfg(test)]

@@ -2,10 +2,7 @@
 //!
 //! Heartbeats are a minute apart here, so that whatever happens sooner happens for its own reason. Each test has a
 //! port and a group of its own.
-#![expect(
-    clippy::unwrap_used,
-    reason = "test helpers, which the setting for tests does not reach"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers, which the setting for tests does not reach")]
 
 use std::{
     collections::BTreeMap,
@@ -54,10 +51,7 @@ impl Net {
     }
 
     fn start(&self, local: LocalNode) -> TestHost {
-        let setting = Setting {
-            local,
-            ..Setting::default()
-        };
+        let setting = Setting { local, ..Setting::default() };
         setting.strategy::<Gossip>(json!(self.config)).unwrap()
     }
 
@@ -65,9 +59,7 @@ impl Net {
     fn send(&self, datagram: &[u8]) {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
         socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
-        UdpSocket::from(socket)
-            .send_to(datagram, (self.group, self.port))
-            .unwrap();
+        UdpSocket::from(socket).send_to(datagram, (self.group, self.port)).unwrap();
     }
 }
 
@@ -94,31 +86,20 @@ fn changes(report: &Report) -> Changes {
 
 fn upserted(report: &Report, name: &str) -> Option<cluster_sdk::Node> {
     let name: NodeName = name.parse().unwrap();
-    changes(report)
-        .upserts
-        .iter()
-        .map(|record| record.to_node().unwrap())
-        .find(|node| *node.name() == name)
+    changes(report).upserts.iter().map(|record| record.to_node().unwrap()).find(|node| *node.name() == name)
 }
 
 /// Waits until the node hears of another, and returns what it hears.
 #[track_caller]
 fn hears(host: &TestHost, name: &str) -> cluster_sdk::Node {
-    let report = host
-        .wait_for_report(|report| upserted(report, name).is_some())
-        .unwrap();
+    let report = host.wait_for_report(|report| upserted(report, name).is_some()).unwrap();
     upserted(&report, name).unwrap()
 }
 
 #[track_caller]
 fn counts(host: &TestHost, counter: &str, at_least: u64) {
-    host.wait_for_status(|status| {
-        status
-            .counters
-            .get(counter)
-            .is_some_and(|count| *count >= at_least)
-    })
-    .unwrap();
+    host.wait_for_status(|status| status.counters.get(counter).is_some_and(|count| *count >= at_least))
+        .unwrap();
 }
 
 fn fixture(path: &str) -> Vec<u8> {
@@ -164,19 +145,10 @@ fn goodbye_and_restart() {
     let leaves = net.start(node("leaves@127.0.0.1", 5));
     hears(&stays, "leaves@127.0.0.1");
     leaves.stop().unwrap();
-    let report = stays
-        .wait_for_report(|report| !changes(report).removals.is_empty())
-        .unwrap();
-    let removed: Vec<_> = changes(&report)
-        .removals
-        .iter()
-        .map(|record| record.to_node().unwrap())
-        .collect();
+    let report = stays.wait_for_report(|report| !changes(report).removals.is_empty()).unwrap();
+    let removed: Vec<_> = changes(&report).removals.iter().map(|record| record.to_node().unwrap()).collect();
     assert_eq!(removed.len(), 1);
-    assert_eq!(
-        (removed[0].name().as_str(), removed[0].incarnation()),
-        ("leaves@127.0.0.1", Some(5))
-    );
+    assert_eq!((removed[0].name().as_str(), removed[0].incarnation()), ("leaves@127.0.0.1", Some(5)));
 
     let restarts = net.start(node("leaves@127.0.0.1", 6));
     assert_eq!(hears(&stays, "leaves@127.0.0.1").incarnation(), Some(6));
@@ -213,13 +185,8 @@ fn strangers_are_counted() {
     let net = Net::new(4).with("secret", json!("somepassword"));
     let own = net.start(node("own@127.0.0.1", 1));
     counts(&own, "datagrams_own", 1);
-    let _other_secret = net
-        .with("secret", json!("other"))
-        .start(node("secret@127.0.0.1", 1));
-    let _other_cluster = net.start(LocalNode {
-        cluster: "green".to_owned(),
-        ..node("green@127.0.0.1", 1)
-    });
+    let _other_secret = net.with("secret", json!("other")).start(node("secret@127.0.0.1", 1));
+    let _other_cluster = net.start(LocalNode { cluster: "green".to_owned(), ..node("green@127.0.0.1", 1) });
     net.send(&fixture("gossip/real-secret-somepassword-1.bin"));
     hears(&own, "a@127.0.0.1");
     counts(&own, "datagrams_undecipherable", 1);
@@ -228,9 +195,8 @@ fn strangers_are_counted() {
         .unwrap();
     let _friend = net.start(node("friend@127.0.0.1", 1));
     own.wait_for_report(|report| {
-        let stranger = ["secret@127.0.0.1", "green@127.0.0.1"]
-            .iter()
-            .any(|name| upserted(report, name).is_some());
+        let stranger =
+            ["secret@127.0.0.1", "green@127.0.0.1"].iter().any(|name| upserted(report, name).is_some());
         assert!(!stranger, "{report:?}");
         upserted(report, "friend@127.0.0.1").is_some()
     })
@@ -244,9 +210,7 @@ fn unicast() {
     let ports = [free_port(), free_port()];
     let seed = |port| vec![format!("localhost:{port}"), format!("127.0.0.1:{port}")];
     let [a, b] = [("a@127.0.0.1", 0), ("b@127.0.0.1", 1)].map(|(name, at)| {
-        let net = net
-            .with("port", json!(ports[at]))
-            .with("unicast", json!([seed(ports[1 - at])[at]]));
+        let net = net.with("port", json!(ports[at])).with("unicast", json!([seed(ports[1 - at])[at]]));
         net.start(node(name, 1))
     });
     hears(&a, "b@127.0.0.1");
@@ -267,17 +231,13 @@ fn flood() {
             let socket = UdpSocket::from(socket);
             while !is_over.load(Ordering::Relaxed) {
                 // The kernel may have no room for more.
-                socket
-                    .send_to(b"heartbeat::\x83\x74junk", (net.group, net.port))
-                    .unwrap_or_default();
+                socket.send_to(b"heartbeat::\x83\x74junk", (net.group, net.port)).unwrap_or_default();
             }
         }
     });
     counts(&flooded, "datagrams_malformed", 10_000);
     // Of several heartbeats one gets through a receive buffer that is always full.
-    let quick = net
-        .with("heartbeat_interval", json!("20ms"))
-        .with("heartbeat_timeout", json!("60s"));
+    let quick = net.with("heartbeat_interval", json!("20ms")).with("heartbeat_timeout", json!("60s"));
     let newcomer = quick.start(node("newcomer@127.0.0.1", 1));
     hears(&flooded, "newcomer@127.0.0.1");
     hears(&newcomer, "flooded@127.0.0.1");
@@ -290,22 +250,12 @@ fn flood() {
 #[test]
 fn observer() {
     let net = Net::new(7);
-    let observer = net.start(LocalNode {
-        name: None,
-        ..node("late@127.0.0.1", 1)
-    });
-    observer
-        .wait_for_log("gossip listens and announces nothing")
-        .unwrap();
+    let observer = net.start(LocalNode { name: None, ..node("late@127.0.0.1", 1) });
+    observer.wait_for_log("gossip listens and announces nothing").unwrap();
     let other = net.start(node("other@127.0.0.1", 1));
     hears(&observer, "other@127.0.0.1");
     counts(&other, "datagrams_own", 1);
-    assert!(
-        other
-            .reports()
-            .iter()
-            .all(|report| changes(report).upserts.is_empty())
-    );
+    assert!(other.reports().iter().all(|report| changes(report).upserts.is_empty()));
     observer.update(&node("late@127.0.0.1", 1));
     hears(&other, "late@127.0.0.1");
 }
@@ -320,35 +270,21 @@ fn socket_trouble_ends() {
         host.wait_for_status(|status| status.reason.as_ref().is_some_and(|reason| reason.contains(text)))
             .unwrap();
     };
-    said(
-        &host,
-        "another program holds the port and does not share it: stop it, or set another port",
-    );
+    said(&host, "another program holds the port and does not share it: stop it, or set another port");
     drop(holder);
     host.wait_for_status(|status| status.reason.is_none()).unwrap();
     counts(&host, "datagrams_own", 1);
 
-    let host = Net::new(9)
-        .with("multicast_if", json!("192.0.2.1"))
-        .start(node("a@127.0.0.1", 1));
+    let host = Net::new(9).with("multicast_if", json!("192.0.2.1")).start(node("a@127.0.0.1", 1));
     said(&host, "on 192.0.2.1: ");
-    said(
-        &host,
-        "set multicast_if to the address of an interface that carries multicast",
-    );
+    said(&host, "set multicast_if to the address of an interface that carries multicast");
 
-    let quick = Net::new(10)
-        .with("heartbeat_interval", json!("20ms"))
-        .with("if_addr", json!("127.0.0.1"));
+    let quick = Net::new(10).with("heartbeat_interval", json!("20ms")).with("if_addr", json!("127.0.0.1"));
     let host = quick.start(node("a@127.0.0.1", 1));
-    said(
-        &host,
-        "not even our own: a socket bound to if_addr 127.0.0.1 hears no multicast on Linux",
-    );
+    said(&host, "not even our own: a socket bound to if_addr 127.0.0.1 hears no multicast on Linux");
 
-    let host = Net::new(11)
-        .with("secret", json!({ "file": "/nonexistent/key" }))
-        .start(node("a@127.0.0.1", 1));
+    let host =
+        Net::new(11).with("secret", json!({ "file": "/nonexistent/key" })).start(node("a@127.0.0.1", 1));
     said(&host, "secret file \"/nonexistent/key\" cannot be read");
 }
 
@@ -358,12 +294,7 @@ fn hears_libcluster() {
     let net = Net::new(12).with("allow", json!(["127.0.0.0/8"]));
     let host = net.start(node("own@127.0.0.1", 1));
     counts(&host, "datagrams_own", 1);
-    for name in [
-        "crash-truncated-plain",
-        "crash-empty-etf",
-        "crash-garbage-etf",
-        "ignored-wrong-secret",
-    ] {
+    for name in ["crash-truncated-plain", "crash-empty-etf", "crash-garbage-etf", "ignored-wrong-secret"] {
         net.send(&fixture(&format!("gossip-negative/{name}.bin")));
     }
     net.send(&fixture("gossip/real-plain-a@b.c.bin"));

@@ -22,7 +22,11 @@ fn dead_addresses_delay_nobody() {
         // A stranger names forty nodes: half where nobody is at all, half where packets vanish.
         let dead: Vec<String> = (0..40)
             .map(|number| {
-                if number % 2 == 0 { format!("dead{number}@10.77.9.{number}") } else { format!("dead{number}@10.77.0.3") }
+                if number % 2 == 0 {
+                    format!("dead{number}@10.77.9.{number}")
+                } else {
+                    format!("dead{number}@10.77.0.3")
+                }
             })
             .collect();
         let stranger = lab.within(3, || UdpSocket::bind("0.0.0.0:0").unwrap());

@@ -38,7 +38,8 @@ fn comings_and_goings(lab: &Lab, Patience { options }: &Patience) {
     for (_, host) in hosts.iter().enumerate().filter(|(index, _)| *index != victim) {
         host.wait_up(&rest);
         let view = host.view();
-        let reasons: Vec<_> = view.events_of("node_left", &name).map(|event| event["reason"].clone()).collect();
+        let reasons: Vec<_> =
+            view.events_of("node_left", &name).map(|event| event["reason"].clone()).collect();
         assert_eq!(reasons.len(), 2);
         assert_ne!(reasons[0], reasons[1], "killed and stopped");
     }

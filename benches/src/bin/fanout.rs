@@ -40,21 +40,11 @@ fn main() -> ExitCode {
     ] {
         let case = Case { subscribers, burst };
         let [ours, theirs] = rounds(|| [case.log(), case.broadcast()]);
-        table.ratio(
-            &format!("{subscribers} subscribers, burst {burst}"),
-            ours,
-            ("broadcast", theirs),
-            goal,
-        );
+        table.ratio(&format!("{subscribers} subscribers, burst {burst}"), ours, ("broadcast", theirs), goal);
     }
     sleeper_wakes(&mut table);
     let [with, without] = rounds(publish_p99);
-    table.ratio(
-        "publish p99 beside a sleeper",
-        with,
-        ("without one", without),
-        Some(1.05),
-    );
+    table.ratio("publish p99 beside a sleeper", with, ("without one", without), Some(1.05));
     table.exit()
 }
 
@@ -84,11 +74,7 @@ fn touch(sums: &mut Payload, payload: &Payload) {
 
 impl Case {
     fn log(self) -> f64 {
-        let options = LogOptions {
-            epoch: Epoch(1),
-            revision: 0,
-            retention_events_max: 4_096,
-        };
+        let options = LogOptions { epoch: Epoch(1), revision: 0, retention_events_max: 4_096 };
         let log = Log::new(options, ());
         // Off the boundaries of segments, where bursts happen to be in real life.
         log.publish((0..100).map(payload), ());
@@ -166,10 +152,7 @@ impl Case {
             for _burst in 0..bursts {
                 one_burst().await;
             }
-            ns_each(
-                thread_cpu().saturating_sub(start),
-                bursts * self.burst * self.subscribers,
-            )
+            ns_each(thread_cpu().saturating_sub(start), bursts * self.burst * self.subscribers)
         })
     }
 }
@@ -183,18 +166,9 @@ impl Finish {
 }
 
 fn sleeping_log(retention_events_max: usize) -> (Log<Payload, u64>, Subscription<Payload, u64>) {
-    let log = Log::new(
-        LogOptions {
-            epoch: Epoch(1),
-            revision: 0,
-            retention_events_max,
-        },
-        0,
-    );
+    let log = Log::new(LogOptions { epoch: Epoch(1), revision: 0, retention_events_max }, 0);
     let mut sleeper = log.subscribe(Start::Now);
-    let asleep = sleeper
-        .poll_next(&mut Context::from_waker(Waker::noop()))
-        .is_pending();
+    let asleep = sleeper.poll_next(&mut Context::from_waker(Waker::noop())).is_pending();
     assert!(asleep, "there is nothing to read in a new log");
     (log, sleeper)
 }
@@ -217,10 +191,7 @@ fn sleeper_wakes(table: &mut Table) {
                         events += 1;
                     }
                 }
-                Delivery::Resync {
-                    revision: at,
-                    snapshot,
-                } => {
+                Delivery::Resync { revision: at, snapshot } => {
                     gaps += u64::from(snapshot != at);
                     revision = at;
                     resyncs += 1;

@@ -62,19 +62,9 @@ fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let mut large = Cluster::new(&node_list(many, 0, Order::ByName)?)?;
     let [at_many, at_few] = rounds(|| [large.applies(many), small.applies(few)]);
     // Not one: the larger tree is a little deeper and does not fit into the caches.
-    table.ratio(
-        "apply of one node, 100000 members",
-        at_many,
-        ("1000 members", at_few),
-        Some(3.0),
-    );
+    table.ratio("apply of one node, 100000 members", at_many, ("1000 members", at_few), Some(3.0));
     let [at_many, at_few] = rounds(|| [large.snapshots(), small.snapshots()]);
-    table.ratio(
-        "snapshot, 100000 members",
-        at_many,
-        ("1000 members", at_few),
-        Some(1.5),
-    );
+    table.ratio("snapshot, 100000 members", at_many, ("1000 members", at_few), Some(1.5));
     Ok(())
 }
 
@@ -95,9 +85,7 @@ fn generations(nodes: u32, generation: u32) -> impl Iterator<Item = (u32, u32)> 
 }
 
 fn names(nodes: u32, generation: u32) -> Vec<String> {
-    generations(nodes, generation)
-        .map(|(number, generation)| name(number, generation))
-        .collect()
+    generations(nodes, generation).map(|(number, generation)| name(number, generation)).collect()
 }
 
 /// The order of a report's records. Only one that is not by name has to be sorted when it arrives.
@@ -141,41 +129,23 @@ struct Cluster {
 }
 
 impl Cluster {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "time begins here; afterwards it is counted by hand"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "time begins here; afterwards it is counted by hand")]
     fn new(list: &NodeList) -> Result<Self, Box<dyn Error>> {
-        let now = Now {
-            instant: Instant::now(),
-            wall: SystemTime::now(),
-        };
+        let now = Now { instant: Instant::now(), wall: SystemTime::now() };
         let topology: TopologyName = "bench".parse()?;
         let mut membership = Membership::new(MembershipOptions::default(), now);
         let spec = TopologySpec {
             name: topology.clone(),
             connector: None,
             // A node that is not named is gone at once: no report without its two events.
-            prune: PrunePolicy {
-                rounds: 1,
-                ..PrunePolicy::default()
-            },
+            prune: PrunePolicy { rounds: 1, ..PrunePolicy::default() },
             members_max: list.len() * 2,
         };
         membership.add_topology(spec, now);
         membership.strategy_started(&topology, now);
-        let mut cluster = Self {
-            membership,
-            topology,
-            now,
-            changes: 0,
-        };
+        let mut cluster = Self { membership, topology, now, changes: 0 };
         cluster.report(reset(list.as_bytes().to_vec()));
-        assert_eq!(
-            cluster.membership.snapshot().members.len(),
-            list.len(),
-            "all are members"
-        );
+        assert_eq!(cluster.membership.snapshot().members.len(), list.len(), "all are members");
         Ok(cluster)
     }
 
@@ -211,10 +181,7 @@ impl Cluster {
             // Scattered over the nodes; two changes of one node are never the same.
             let number = change.wrapping_mul(7_919) % nodes;
             let changed = node(number, 0, &format!("eu-{change}"));
-            Report::Apply(Changes {
-                upserts: changed.into_iter().collect(),
-                ..Changes::default()
-            })
+            Report::Apply(Changes { upserts: changed.into_iter().collect(), ..Changes::default() })
         };
         let mut changes = (first..self.changes).map(change).collect::<Vec<_>>().into_iter();
         // The first one after a whole view throws that list away.
@@ -240,8 +207,5 @@ impl Cluster {
 }
 
 fn reset(bytes: Vec<u8>) -> Report {
-    Report::Reset(View {
-        nodes: NodeList::parse(bytes).unwrap_or_default(),
-        ..View::complete([])
-    })
+    Report::Reset(View { nodes: NodeList::parse(bytes).unwrap_or_default(), ..View::complete([]) })
 }

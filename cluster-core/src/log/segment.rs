@@ -49,12 +49,7 @@ fn distance(from: u64, to: u64) -> usize {
 impl<E> Segments<E> {
     pub(super) fn new(revision: u64, events_max: usize) -> Self {
         let segment_events_max = (events_max / SEGMENTS_MIN).clamp(1, SEGMENT_EVENTS_MAX);
-        Self {
-            segments: VecDeque::new(),
-            revision,
-            segment_events_max,
-            events_max,
-        }
+        Self { segments: VecDeque::new(), revision, segment_events_max, events_max }
     }
 
     /// The revision of the last event.
@@ -64,9 +59,7 @@ impl<E> Segments<E> {
 
     /// The smallest revision that a cursor can have and miss nothing.
     pub(super) fn oldest(&self) -> u64 {
-        self.segments
-            .front()
-            .map_or(self.revision, |segment| segment.after)
+        self.segments.front().map_or(self.revision, |segment| segment.after)
     }
 
     /// Appends, and takes out what is over the retention then.
@@ -79,10 +72,7 @@ impl<E> Segments<E> {
                 Some(segment) => segment.fill(&mut events, self.segment_events_max),
                 None => {
                     self.segments.extend(last.take());
-                    let mut segment = Segment {
-                        after: self.revision,
-                        events: Vec::new(),
-                    };
+                    let mut segment = Segment { after: self.revision, events: Vec::new() };
                     let taken = segment.fill(&mut events, self.segment_events_max);
                     last = Some(Arc::new(segment));
                     taken
@@ -107,10 +97,7 @@ impl<E> Segments<E> {
             self.segments.get(next.checked_sub(1)?)
         })?;
         let skipped = distance(segment.after, revision);
-        (skipped < segment.events.len()).then(|| Batch {
-            segment: Arc::clone(segment),
-            skipped,
-        })
+        (skipped < segment.events.len()).then(|| Batch { segment: Arc::clone(segment), skipped })
     }
 }
 
@@ -152,9 +139,7 @@ impl<E> Batch<E> {
     /// The revision of the last event.
     #[must_use]
     pub fn last(&self) -> u64 {
-        self.segment
-            .after
-            .saturating_add(u64::try_from(self.segment.events.len()).unwrap_or(u64::MAX))
+        self.segment.after.saturating_add(u64::try_from(self.segment.events.len()).unwrap_or(u64::MAX))
     }
 
     /// How many events: at least one.
@@ -171,9 +156,7 @@ impl<E> Batch<E> {
 
     /// The revision before the first event.
     fn after(&self) -> u64 {
-        self.segment
-            .after
-            .saturating_add(u64::try_from(self.skipped).unwrap_or(u64::MAX))
+        self.segment.after.saturating_add(u64::try_from(self.skipped).unwrap_or(u64::MAX))
     }
 }
 

@@ -41,10 +41,7 @@ impl Sleepers {
             Some(empty) => *empty = Some(waker),
             None => self.wakers.push(Some(waker)),
         }
-        *place = Some(Place {
-            round: self.round,
-            index,
-        });
+        *place = Some(Place { round: self.round, index });
         None
     }
 
@@ -74,10 +71,6 @@ impl Sleepers {
     }
 
     fn at(&mut self, place: Place) -> Option<&mut Option<Waker>> {
-        if place.round == self.round {
-            self.wakers.get_mut(place.index)
-        } else {
-            None
-        }
+        if place.round == self.round { self.wakers.get_mut(place.index) } else { None }
     }
 }

@@ -55,19 +55,9 @@ impl<E, S> Subscription<E, S> {
             }
             Start::After(cursor) => (revision, Some(cursor)),
             // No log gets that far, so whoever resumes with it is given a snapshot.
-            Start::Snapshot => (
-                revision,
-                Some(Cursor {
-                    epoch: shared.epoch,
-                    revision: u64::MAX,
-                }),
-            ),
+            Start::Snapshot => (revision, Some(Cursor { epoch: shared.epoch, revision: u64::MAX })),
         };
-        Self {
-            shared,
-            position: Position { revision, lost },
-            place: None,
-        }
+        Self { shared, position: Position { revision, lost }, place: None }
     }
 
     /// The cursor after what was handed out: who resumes with it misses nothing. While nothing was handed out
@@ -75,10 +65,7 @@ impl<E, S> Subscription<E, S> {
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         let Position { revision, lost } = self.position;
-        lost.unwrap_or(Cursor {
-            epoch: self.shared.epoch,
-            revision,
-        })
+        lost.unwrap_or(Cursor { epoch: self.shared.epoch, revision })
     }
 
     /// Whether the log says, without its lock, that there is nothing new. New events may arrive meanwhile.
@@ -152,9 +139,7 @@ impl<E, S> Drop for Subscription<E, S> {
 
 impl<E, S> fmt::Debug for Subscription<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("cursor", &self.cursor())
-            .finish_non_exhaustive()
+        f.debug_struct("Subscription").field("cursor", &self.cursor()).finish_non_exhaustive()
     }
 }
 
@@ -166,10 +151,7 @@ impl Position {
         if self.lost.is_some() || self.revision < state.segments.oldest() {
             let revision = state.segments.revision();
             *self = Self { revision, lost: None };
-            return Some(Delivery::Resync {
-                revision,
-                snapshot: state.snapshot.clone(),
-            });
+            return Some(Delivery::Resync { revision, snapshot: state.snapshot.clone() });
         }
         let batch = state.segments.after(self.revision)?;
         self.revision = batch.last();
@@ -183,10 +165,9 @@ impl<E: fmt::Debug, S> fmt::Debug for Delivery<E, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Events(batch) => f.debug_tuple("Events").field(batch).finish(),
-            Self::Resync { revision, .. } => f
-                .debug_struct("Resync")
-                .field("revision", revision)
-                .finish_non_exhaustive(),
+            Self::Resync { revision, .. } => {
+                f.debug_struct("Resync").field("revision", revision).finish_non_exhaustive()
+            }
         }
     }
 }

@@ -20,21 +20,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const EPOCH: Epoch = Epoch(7);
 
 fn empty<E, S>(revision: u64, retention_events_max: usize, snapshot: S) -> Log<E, S> {
-    Log::new(
-        LogOptions {
-            epoch: EPOCH,
-            revision,
-            retention_events_max,
-        },
-        snapshot,
-    )
+    Log::new(LogOptions { epoch: EPOCH, revision, retention_events_max }, snapshot)
 }
 
 fn at(revision: u64) -> Cursor {
-    Cursor {
-        epoch: EPOCH,
-        revision,
-    }
+    Cursor { epoch: EPOCH, revision }
 }
 
 /// All that there is to read, in words.
@@ -43,10 +33,9 @@ fn drain(subscription: &mut Subscription<u64, u64>) -> String {
     let words: Vec<String> = deliveries
         .flat_map(|delivery| match delivery {
             Delivery::Resync { revision, snapshot } => vec![format!("resync@{revision}={snapshot}")],
-            Delivery::Events(batch) => batch
-                .iter()
-                .map(|(revision, event)| format!("{revision}:{event}"))
-                .collect(),
+            Delivery::Events(batch) => {
+                batch.iter().map(|(revision, event)| format!("{revision}:{event}")).collect()
+            }
         })
         .collect();
     words.join(" ")
@@ -55,12 +44,7 @@ fn drain(subscription: &mut Subscription<u64, u64>) -> String {
 /// A known cursor is continued; one that is foreign, ahead or too old gets one resync; then all get what comes.
 #[test]
 fn starts() {
-    let elsewhere = |revision| {
-        Start::After(Cursor {
-            epoch: Epoch(8),
-            revision,
-        })
-    };
+    let elsewhere = |revision| Start::After(Cursor { epoch: Epoch(8), revision });
     let starts = [
         (Start::Snapshot, "resync@105=1005 | 106:6"),
         (Start::Now, " | 106:6"),
@@ -79,11 +63,7 @@ fn starts() {
         let mut subscription = log.subscribe(start);
         let first = drain(&mut subscription);
         log.publish([6], 1_006);
-        assert_eq!(
-            format!("{first} | {}", drain(&mut subscription)),
-            expected,
-            "{start:?}"
-        );
+        assert_eq!(format!("{first} | {}", drain(&mut subscription)), expected, "{start:?}");
         assert_eq!(subscription.cursor(), at(106), "{start:?}");
     }
 }
@@ -92,14 +72,7 @@ fn starts() {
 /// log has got there; a subscription that was handed nothing has a cursor that starts in the same way again.
 #[test]
 fn lost_from_the_start() {
-    let unknown = [
-        at(3),
-        at(u64::MAX),
-        Cursor {
-            epoch: Epoch(8),
-            revision: 0,
-        },
-    ];
+    let unknown = [at(3), at(u64::MAX), Cursor { epoch: Epoch(8), revision: 0 }];
     for start in unknown.map(Start::After).into_iter().chain([Start::Snapshot]) {
         let log = empty(0, 100, 0);
         let mut first = log.subscribe(start);
@@ -123,10 +96,7 @@ fn overrun() {
     assert_eq!(drain(&mut subscription), "12:12 13:13");
     log.publish(14..=100, 100);
     assert_eq!(drain(&mut subscription), "resync@100=100");
-    assert_eq!(
-        (log.revision(), log.snapshot(), drain(&mut subscription)),
-        (100, (100, 100), String::new())
-    );
+    assert_eq!((log.revision(), log.snapshot(), drain(&mut subscription)), (100, (100, 100), String::new()));
 }
 
 /// A log that retains nothing is one of resyncs.
@@ -262,10 +232,7 @@ fn a_sleeper_goes() {
         assert!(poll(&mut visitor, &gone_waker).is_pending());
         assert_eq!(log.subscribers(), 2);
     }
-    assert_eq!(
-        (log.subscribers(), parked(&log), Arc::strong_count(&gone)),
-        (1, 2, 2)
-    );
+    assert_eq!((log.subscribers(), parked(&log), Arc::strong_count(&gone)), (1, 2, 2));
 
     let mut late = log.subscribe(Start::Now);
     assert!(poll(&mut late, &gone_waker).is_pending());
@@ -458,14 +425,8 @@ fn publishers() {
     assert_eq!(one, other);
     assert!(one.iter().map(|(revision, _event)| *revision).eq(1..=6_000));
     for publisher in 0..3 {
-        let own = one
-            .iter()
-            .filter(|(_, event)| event.0 == publisher)
-            .map(|(_, event)| event.1);
-        assert!(
-            own.eq((0..1_000).flat_map(|number| [number, number])),
-            "a publisher's order is kept"
-        );
+        let own = one.iter().filter(|(_, event)| event.0 == publisher).map(|(_, event)| event.1);
+        assert!(own.eq((0..1_000).flat_map(|number| [number, number])), "a publisher's order is kept");
     }
 }
 
@@ -491,19 +452,13 @@ fn memory() {
                 Some(Delivery::Events(_)) => 256,
                 _ => 0,
             };
-            assert!(
-                Arc::strong_count(&alive) - 1 <= retention_events_max + pinned,
-                "{retention_events_max}"
-            );
+            assert!(Arc::strong_count(&alive) - 1 <= retention_events_max + pinned, "{retention_events_max}");
         }
         drop(held);
         assert!(Arc::strong_count(&alive) - 1 <= retention_events_max);
         drop((log, reader));
         let whole = Arc::strong_count(&alive) - 1;
-        assert!(
-            whole <= retention_events_max,
-            "subscriptions keep the log as it was at the end"
-        );
+        assert!(whole <= retention_events_max, "subscriptions keep the log as it was at the end");
     }
 }
 
@@ -611,14 +566,8 @@ impl Follower {
         };
         match &delivery {
             Delivery::Resync { revision, snapshot } => {
-                assert!(
-                    self.known.is_none_or(|(known, _)| !history.certain(known)),
-                    "a resync without need"
-                );
-                assert_eq!(
-                    (*revision, *snapshot),
-                    (history.last(), history.at(history.last()))
-                );
+                assert!(self.known.is_none_or(|(known, _)| !history.certain(known)), "a resync without need");
+                assert_eq!((*revision, *snapshot), (history.last(), history.at(history.last())));
                 self.known = Some((*revision, *snapshot));
             }
             Delivery::Events(batch) => {
@@ -633,10 +582,7 @@ impl Follower {
                 self.known = Some((revision, snapshot));
             }
         }
-        assert_eq!(
-            Some(self.subscription.cursor().revision),
-            self.known.map(|(revision, _)| revision)
-        );
+        assert_eq!(Some(self.subscription.cursor().revision), self.known.map(|(revision, _)| revision));
         if hold {
             self.held.push(delivery);
         }
@@ -664,26 +610,15 @@ fn subscribe(log: &Log<u64, u64>, history: &History, start: Start) -> Follower {
     };
     if known.is_none() {
         let resync = subscription.try_next();
-        assert!(
-            matches!(resync, Some(Delivery::Resync { .. })),
-            "{start:?} needs a resync, not {resync:?}"
-        );
+        assert!(matches!(resync, Some(Delivery::Resync { .. })), "{start:?} needs a resync, not {resync:?}");
         subscription = log.subscribe(start);
     }
-    Follower {
-        subscription,
-        known,
-        held: Vec::new(),
-    }
+    Follower { subscription, known, held: Vec::new() }
 }
 
 fn run(first: u64, retention_events_max: usize, script: Vec<Op>) {
     let log = empty(first, retention_events_max, 0);
-    let mut history = History {
-        first,
-        snapshots: vec![0],
-        retention_events_max,
-    };
+    let mut history = History { first, snapshots: vec![0], retention_events_max };
     let mut followers: Vec<Follower> = Vec::new();
     for op in script {
         let pick = |number: usize| number % followers.len().max(1);
@@ -704,9 +639,7 @@ fn run(first: u64, retention_events_max: usize, script: Vec<Op>) {
             }
             Op::Read(number, hold) => {
                 let number = pick(number);
-                followers
-                    .get_mut(number)
-                    .map(|follower| follower.read(&history, hold));
+                followers.get_mut(number).map(|follower| follower.read(&history, hold));
             }
             Op::Release(number) => {
                 let number = pick(number);

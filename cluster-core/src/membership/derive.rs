@@ -40,33 +40,19 @@ struct Told<'a> {
 
 impl Cause {
     pub(super) fn of(topology: &TopologyName) -> Self {
-        Self {
-            topology: Some(topology.clone()),
-            ..Self::default()
-        }
+        Self { topology: Some(topology.clone()), ..Self::default() }
     }
 
     pub(super) fn topology(topology: &TopologyName, reason: &str) -> Self {
-        Self {
-            topology: Some(topology.clone()),
-            reason: Some(reason.into()),
-            connect_failed: false,
-        }
+        Self { topology: Some(topology.clone()), reason: Some(reason.into()), connect_failed: false }
     }
 
     pub(super) fn link(topology: Option<TopologyName>, reason: &Arc<str>) -> Self {
-        Self {
-            topology,
-            reason: Some(Arc::clone(reason)),
-            connect_failed: false,
-        }
+        Self { topology, reason: Some(Arc::clone(reason)), connect_failed: false }
     }
 
     pub(super) fn connect_failed(self) -> Self {
-        Self {
-            connect_failed: true,
-            ..self
-        }
+        Self { connect_failed: true, ..self }
     }
 }
 
@@ -92,11 +78,7 @@ impl Membership {
             (None, None) => {}
             (None, Some(new)) => {
                 let (state, up) = (new.state, new.is_linked());
-                let discovered = Member {
-                    state: MemberState::Discovered,
-                    reason: None,
-                    ..new.clone()
-                };
+                let discovered = Member { state: MemberState::Discovered, reason: None, ..new.clone() };
                 self.emit(EventKind::NodeDiscovered, Some(discovered), told);
                 if up {
                     self.emit(EventKind::NodeUp, Some(new), told);
@@ -106,21 +88,11 @@ impl Membership {
             }
             (Some(old), None) => {
                 if was_up {
-                    let state = if old.state == MemberState::Leaving {
-                        old.state
-                    } else {
-                        MemberState::Down
-                    };
-                    let down = Member {
-                        state,
-                        since: now.wall,
-                        reason: cause.reason.clone(),
-                        ..(*old).clone()
-                    };
-                    let down = Member {
-                        topologies: down.topologies.iter().map(Vouched::ended).collect(),
-                        ..down
-                    };
+                    let state = if old.state == MemberState::Leaving { old.state } else { MemberState::Down };
+                    let down =
+                        Member { state, since: now.wall, reason: cause.reason.clone(), ..(*old).clone() };
+                    let down =
+                        Member { topologies: down.topologies.iter().map(Vouched::ended).collect(), ..down };
                     self.emit(EventKind::NodeDown, Some(down), told);
                 }
                 self.emit(EventKind::NodeLeft, None, told);
@@ -188,47 +160,29 @@ impl Membership {
                 member.attributes.entry(key).or_insert(value);
             }
             leaving |= vouch.node.is_leaving();
-            member
-                .topologies
-                .push(self.vouched(topology_name, topology, vouch));
+            member.topologies.push(self.vouched(topology_name, topology, vouch));
         }
         if member.topologies.is_empty() {
             return None;
         }
         let was_ever_up = old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down);
         (member.state, member.reason) = if leaving {
-            (
-                MemberState::Leaving,
-                Some("its source says that it is leaving".into()),
-            )
+            (MemberState::Leaving, Some("its source says that it is leaving".into()))
         } else if member.is_linked() {
             (MemberState::Up, None)
         } else {
-            let reason = member
-                .topologies
-                .iter()
-                .find_map(|vouched| vouched.reason.clone());
-            (
-                if was_ever_up {
-                    MemberState::Down
-                } else {
-                    MemberState::Discovered
-                },
-                reason,
-            )
+            let reason = member.topologies.iter().find_map(|vouched| vouched.reason.clone());
+            (if was_ever_up { MemberState::Down } else { MemberState::Discovered }, reason)
         };
-        member.since = old
-            .filter(|old| old.state == member.state)
-            .map_or(wall, |old| old.since);
+        member.since = old.filter(|old| old.state == member.state).map_or(wall, |old| old.since);
         Some(member)
     }
 
     fn vouched(&self, name: &TopologyName, topology: &Topology, vouch: &Vouch) -> Vouched {
-        let link = topology.spec.connector.map(|id| {
-            self.connectors
-                .get(&id)
-                .and_then(|connector| connector.links.get(vouch.node.name()))
-        });
+        let link = topology
+            .spec
+            .connector
+            .map(|id| self.connectors.get(&id).and_then(|connector| connector.links.get(vouch.node.name())));
         let (state, since, link_reason) = match link {
             None => (LinkState::None, vouch.since, None),
             Some(None) => (LinkState::Down, vouch.since, None),
@@ -266,13 +220,7 @@ impl Membership {
                 .and_then(|vouch| vouch.absent.as_ref())
                 .is_some_and(|a| a.hold.is_some())
         };
-        let held: Vec<_> = topology
-            .absent
-            .iter()
-            .filter(held)
-            .take(NAMES_SHOWN_MAX)
-            .cloned()
-            .collect();
+        let held: Vec<_> = topology.absent.iter().filter(held).take(NAMES_SHOWN_MAX).cloned().collect();
         let (health, reason) = self.health(topology, &held);
         let old = self.statuses.get(name);
         let same_health = old.filter(|old| old.health == health);
@@ -280,13 +228,7 @@ impl Membership {
         let changed = same_health.is_none_or(|old| old.reason != reason || old.held != held);
         if changed {
             let unclaimed = old.map(|old| old.unclaimed.clone()).unwrap_or_default();
-            let status = TopologyStatus {
-                health,
-                reason: reason.clone(),
-                since,
-                held,
-                unclaimed,
-            };
+            let status = TopologyStatus { health, reason: reason.clone(), since, held, unclaimed };
             self.statuses.insert(name.clone(), Arc::new(status));
             self.revision = self.revision.saturating_add(1);
             self.events.push(Event {
@@ -309,10 +251,7 @@ impl Membership {
         let connector = topology.spec.connector.and_then(|id| self.connectors.get(&id));
         let unavailable = connector.and_then(|c| {
             let reason = c.unavailable.as_ref()?;
-            Some(format!(
-                "connector {}: {reason}; nothing is dialled until it is available",
-                c.spec.name
-            ))
+            Some(format!("connector {}: {reason}; nothing is dialled until it is available", c.spec.name))
         });
         if let Some(refusal) = &topology.refusal {
             (Health::Degraded, Some(Arc::clone(refusal)))
@@ -421,10 +360,7 @@ impl Member {
         let counts = |vouched: &Vouched| matches!(vouched.link, LinkState::Up | LinkState::Unknown);
         self.is_self
             || self.topologies.iter().any(counts)
-            || self
-                .topologies
-                .iter()
-                .all(|vouched| vouched.link == LinkState::None)
+            || self.topologies.iter().all(|vouched| vouched.link == LinkState::None)
     }
 }
 
@@ -433,11 +369,7 @@ impl Member {
 impl Vouched {
     /// As it is shown in the moment in which the member goes.
     fn ended(&self) -> Self {
-        let link = if self.link == LinkState::None {
-            LinkState::None
-        } else {
-            LinkState::Down
-        };
+        let link = if self.link == LinkState::None { LinkState::None } else { LinkState::Down };
         Self { link, ..self.clone() }
     }
 }

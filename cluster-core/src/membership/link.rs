@@ -203,10 +203,7 @@ impl Link {
 
     /// Whether the link counts as there.
     pub(super) fn is_up(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Up | Phase::Unknown { .. } | Phase::Cutting { .. }
-        )
+        matches!(self.phase, Phase::Up | Phase::Unknown { .. } | Phase::Cutting { .. })
     }
 
     /// The state that is shown. The first try is `connecting` from the moment it is wanted; later ones leave the
@@ -244,9 +241,7 @@ impl Link {
         }
         self.up_at = None;
         self.reason = Some(reason);
-        self.phase = Phase::Waiting {
-            due: Some(now.instant + wait),
-        };
+        self.phase = Phase::Waiting { due: Some(now.instant + wait) };
     }
 
     /// Notes the end of a try.
@@ -254,10 +249,7 @@ impl Link {
         if self.attempts.len() >= ATTEMPTS_KEPT_MAX {
             self.attempts.pop_front();
         }
-        self.attempts.push_back(Attempt {
-            at: now.wall,
-            failure,
-        });
+        self.attempts.push_back(Attempt { at: now.wall, failure });
     }
 }
 
@@ -292,17 +284,11 @@ impl Connector {
 
     /// The links that are up and that nobody vouches for.
     pub(super) fn unclaimed(&self) -> impl Iterator<Item = &NodeName> {
-        self.links
-            .iter()
-            .filter(|(_, link)| link.is_up() && !link.claimed)
-            .map(|(name, _)| name)
+        self.links.iter().filter(|(_, link)| link.is_up() && !link.claimed).map(|(name, _)| name)
     }
 
     /// Dials and cuts under way.
     pub(super) fn under_way(&self) -> usize {
-        self.operations
-            .values()
-            .filter(|operation| operation.kind != OperationKind::List)
-            .count()
+        self.operations.values().filter(|operation| operation.kind != OperationKind::List).count()
     }
 }

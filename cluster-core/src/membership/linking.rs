@@ -38,11 +38,7 @@ impl Membership {
             }
             LinkInput::Stopped { reason } => self.connector_stopped(id, &reason, now),
             LinkInput::Completed { operation, outcome } => self.completed(id, operation, outcome, now),
-            LinkInput::Changed {
-                generation,
-                node,
-                state,
-            } => {
+            LinkInput::Changed { generation, node, state } => {
                 if self.generation_is_current(id, generation, now) {
                     match state {
                         Ok(()) => self.link_made(id, &node, now),
@@ -50,22 +46,14 @@ impl Membership {
                     }
                 }
             }
-            LinkInput::Listed {
-                generation,
-                operation,
-                nodes,
-            } => {
+            LinkInput::Listed { generation, operation, nodes } => {
                 if self.generation_is_current(id, generation, now) {
                     self.listed(id, operation, &nodes, now);
                 }
             }
             LinkInput::Availability(state) => self.availability(id, state.err(), now),
         }
-        if self
-            .connectors
-            .get(&id)
-            .is_some_and(|connector| connector.unclaimed_changed)
-        {
+        if self.connectors.get(&id).is_some_and(|connector| connector.unclaimed_changed) {
             self.publish_unclaimed(id);
         }
         self.pump(now);
@@ -79,13 +67,7 @@ impl Membership {
         };
         let Some(link) = connector.links.get_mut(name) else {
             if claim.is_some_and(|claim| !claim.leaving) {
-                let link = Link::new(
-                    Phase::Waiting {
-                        due: Some(now.instant),
-                    },
-                    true,
-                    now,
-                );
+                let link = Link::new(Phase::Waiting { due: Some(now.instant) }, true, now);
                 connector.links.insert(name.clone(), link);
                 connector.queue.push_back(name.clone());
             }
@@ -114,10 +96,7 @@ impl Membership {
                 let operation = *operation;
                 connector.operations.remove(&operation);
                 connector.links.remove(name);
-                self.effects.push(Effect::Cancel {
-                    connector: id,
-                    operation,
-                });
+                self.effects.push(Effect::Cancel { connector: id, operation });
             }
             _ => {}
         }
@@ -129,18 +108,11 @@ impl Membership {
             return None;
         }
         let mut claim: Option<Claim> = None;
-        for topology in self
-            .topologies
-            .values()
-            .filter(|topology| topology.spec.connector == Some(id))
-        {
+        for topology in self.topologies.values().filter(|topology| topology.spec.connector == Some(id)) {
             let Some(vouch) = topology.vouches.get(name) else {
                 continue;
             };
-            let claim = claim.get_or_insert_with(|| Claim {
-                node: Node::new(name.clone()),
-                leaving: false,
-            });
+            let claim = claim.get_or_insert_with(|| Claim { node: Node::new(name.clone()), leaving: false });
             for address in vouch.node.addresses() {
                 claim.node = claim.node.clone().address(address);
             }
@@ -148,10 +120,7 @@ impl Membership {
         // Whoever says that the node is leaving, it is not to be dialled.
         let leaving =
             |topology: &super::Topology| topology.vouches.get(name).is_some_and(|v| v.node.is_leaving());
-        claim.map(|claim| Claim {
-            leaving: self.topologies.values().any(leaving),
-            ..claim
-        })
+        claim.map(|claim| Claim { leaving: self.topologies.values().any(leaving), ..claim })
     }
 
     /// Starts what is due, as far as the cap on operations allows.
@@ -183,44 +152,17 @@ impl Membership {
                 let Some(Claim { node, .. }) = claim else { return };
                 link.dialled = Some(node.addresses().map(str::to_owned).collect());
                 link.phase = Phase::Connecting { operation };
-                (
-                    OperationKind::Connect,
-                    Effect::Connect {
-                        connector: id,
-                        operation,
-                        node,
-                        deadline,
-                    },
-                )
+                (OperationKind::Connect, Effect::Connect { connector: id, operation, node, deadline })
             }
             Phase::Cutting { operation: None } => {
-                link.phase = Phase::Cutting {
-                    operation: Some(operation),
-                };
+                link.phase = Phase::Cutting { operation: Some(operation) };
                 let node = name.clone();
-                (
-                    OperationKind::Disconnect,
-                    Effect::Disconnect {
-                        connector: id,
-                        operation,
-                        node,
-                        deadline,
-                    },
-                )
+                (OperationKind::Disconnect, Effect::Disconnect { connector: id, operation, node, deadline })
             }
             _ => return,
         };
         let node = Some(name.clone());
-        self.submit(
-            id,
-            operation,
-            Operation {
-                kind,
-                node,
-                submitted: now.instant,
-            },
-            effect,
-        );
+        self.submit(id, operation, Operation { kind, node, submitted: now.instant }, effect);
     }
 
     pub(super) fn ask_for_list(&mut self, id: ConnectorId, now: Now) {
@@ -232,21 +174,9 @@ impl Membership {
             return;
         };
         let deadline = connector.spec.deadline;
-        if !connector
-            .operations
-            .values()
-            .any(|operation| operation.kind == OperationKind::List)
-        {
-            let effect = Effect::List {
-                connector: id,
-                operation,
-                deadline,
-            };
-            let asked = Operation {
-                kind: OperationKind::List,
-                node: None,
-                submitted: now.instant,
-            };
+        if !connector.operations.values().any(|operation| operation.kind == OperationKind::List) {
+            let effect = Effect::List { connector: id, operation, deadline };
+            let asked = Operation { kind: OperationKind::List, node: None, submitted: now.instant };
             self.submit(id, operation, asked, effect);
         }
         self.arm(now.instant + interval, Timer::List(id));
@@ -268,14 +198,8 @@ impl Membership {
             return;
         };
         if connector.operations.contains_key(&operation) {
-            let reason = format!(
-                "the connector gave no answer within {:?}",
-                connector.spec.deadline
-            );
-            self.effects.push(Effect::Cancel {
-                connector: id,
-                operation,
-            });
+            let reason = format!("the connector gave no answer within {:?}", connector.spec.deadline);
+            self.effects.push(Effect::Cancel { connector: id, operation });
             self.completed(id, operation, Err(reason.into()), now);
         }
     }
@@ -354,10 +278,7 @@ impl Membership {
         if !connector.links.contains_key(name) && connector.links.len() >= LINKS_MAX {
             return;
         }
-        let link = connector
-            .links
-            .entry(name.clone())
-            .or_insert_with(|| Link::new(Phase::Up, claimed, now));
+        let link = connector.links.entry(name.clone()).or_insert_with(|| Link::new(Phase::Up, claimed, now));
         match link.phase {
             // It is being cut: that it was there is no news.
             Phase::Cutting { .. } => return,
@@ -370,11 +291,7 @@ impl Membership {
         }
         link.rise(now);
         connector.unclaimed_changed |= !link.claimed;
-        self.settle(
-            name,
-            &topology.as_ref().map_or_else(Cause::default, Cause::of),
-            now,
-        );
+        self.settle(name, &topology.as_ref().map_or_else(Cause::default, Cause::of), now);
     }
 
     /// A link is not there any more. Whoever still vouches for the node wants it back.
@@ -391,10 +308,7 @@ impl Membership {
         if !link.is_up() {
             return;
         }
-        if let Phase::Cutting {
-            operation: Some(operation),
-        } = link.phase
-        {
+        if let Phase::Cutting { operation: Some(operation) } = link.phase {
             connector.operations.remove(&operation);
         }
         if link.claimed {
@@ -406,11 +320,7 @@ impl Membership {
             connector.unclaimed_changed = true;
         }
         // A vouch that ran out was kept for the sake of the link.
-        for topology in self
-            .topologies
-            .values_mut()
-            .filter(|topology| topology.spec.connector == Some(id))
-        {
+        for topology in self.topologies.values_mut().filter(|topology| topology.spec.connector == Some(id)) {
             if topology.vouches.get(name).is_some_and(|vouch| vouch.stale) {
                 topology.drop_vouches(std::slice::from_ref(name));
             }
@@ -422,26 +332,15 @@ impl Membership {
         let Some(connector) = self.connectors.get_mut(&id) else {
             return;
         };
-        let asked_at = asked
-            .and_then(|asked| connector.finish(asked, OperationKind::List))
-            .map(|asked| asked.submitted);
+        let asked_at =
+            asked.and_then(|asked| connector.finish(asked, OperationKind::List)).map(|asked| asked.submitted);
         // Who came up after the question is not missing from the answer.
         let older =
             |link: &Link| asked_at.is_none_or(|asked_at| link.up_at.is_some_and(|up_at| up_at < asked_at));
         let missing =
             |(name, link): &(&NodeName, &Link)| link.is_up() && older(link) && !nodes.contains(*name);
-        let lost: Vec<_> = connector
-            .links
-            .iter()
-            .filter(missing)
-            .map(|(name, _)| name.clone())
-            .collect();
-        let is_new = |name: &&NodeName| {
-            connector
-                .links
-                .get(*name)
-                .is_none_or(|link| link.phase != Phase::Up)
-        };
+        let lost: Vec<_> = connector.links.iter().filter(missing).map(|(name, _)| name.clone()).collect();
+        let is_new = |name: &&NodeName| connector.links.get(*name).is_none_or(|link| link.phase != Phase::Up);
         let found: Vec<_> = nodes.iter().filter(is_new).cloned().collect();
         for name in found {
             self.link_made(id, &name, now);
@@ -469,9 +368,7 @@ impl Membership {
                     connector.queue.push_back(name);
                 }
             } else if link.is_up() && outlives {
-                link.phase = Phase::Unknown {
-                    until: now.instant + UNKNOWN_MAX,
-                };
+                link.phase = Phase::Unknown { until: now.instant + UNKNOWN_MAX };
                 self.settle(&name, &Cause::link(None, reason), now);
             } else {
                 self.link_lost(id, &name, reason, now);
@@ -493,10 +390,8 @@ impl Membership {
             connector.generation = generation;
             let until = now.instant + UNKNOWN_MAX;
             let mut doubtful = Vec::new();
-            for (name, link) in connector
-                .links
-                .iter_mut()
-                .filter(|(_, link)| link.phase == Phase::Up && !is_first)
+            for (name, link) in
+                connector.links.iter_mut().filter(|(_, link)| link.phase == Phase::Up && !is_first)
             {
                 link.phase = Phase::Unknown { until };
                 doubtful.push(name.clone());
@@ -506,9 +401,7 @@ impl Membership {
             }
             self.arm(until, Timer::Unknown(id));
         }
-        self.connectors
-            .get(&id)
-            .is_some_and(|connector| connector.generation == generation)
+        self.connectors.get(&id).is_some_and(|connector| connector.generation == generation)
     }
 
     fn availability(&mut self, id: ConnectorId, unavailable: Option<Arc<str>>, now: Now) {
@@ -524,18 +417,13 @@ impl Membership {
 
     fn topologies_of(&self, id: ConnectorId) -> impl Iterator<Item = &TopologyName> {
         let uses = move |topology: &super::Topology| topology.spec.connector == Some(id);
-        self.topologies
-            .iter()
-            .filter(move |(_, topology)| uses(topology))
-            .map(|(name, _)| name)
+        self.topologies.iter().filter(move |(_, topology)| uses(topology)).map(|(name, _)| name)
     }
 
     /// The first topology of a connector that vouches for a node: the one that events of its link name.
     fn topology_of(&self, id: ConnectorId, node: &NodeName) -> Option<TopologyName> {
         let vouches = |name: &&TopologyName| {
-            self.topologies
-                .get(*name)
-                .is_some_and(|topology| topology.vouches.contains_key(node))
+            self.topologies.get(*name).is_some_and(|topology| topology.vouches.contains_key(node))
         };
         self.topologies_of(id).find(vouches).cloned()
     }
@@ -546,8 +434,6 @@ impl Membership {
 impl Link {
     /// Whether the node's addresses are others than those that were dialled.
     fn moved(&self, node: &Node) -> bool {
-        self.dialled
-            .as_ref()
-            .is_some_and(|dialled| !node.addresses().eq(dialled.iter().map(String::as_str)))
+        self.dialled.as_ref().is_some_and(|dialled| !node.addresses().eq(dialled.iter().map(String::as_str)))
     }
 }

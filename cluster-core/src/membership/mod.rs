@@ -82,11 +82,7 @@ impl Membership {
     /// A membership of the local node alone.
     #[must_use]
     pub fn new(options: MembershipOptions, now: Now) -> Self {
-        let MembershipOptions {
-            local,
-            revision,
-            seed,
-        } = options;
+        let MembershipOptions { local, revision, seed } = options;
         let mut membership = Self {
             local: None,
             revision,
@@ -173,10 +169,7 @@ impl Membership {
     /// names the node does not.
     pub fn forget(&mut self, node: &NodeName, now: Now) -> Vec<TopologyName> {
         let doubtful = |topology: &Topology| {
-            topology
-                .vouches
-                .get(node)
-                .is_some_and(|vouch| vouch.absent.is_some() || vouch.stale)
+            topology.vouches.get(node).is_some_and(|vouch| vouch.absent.is_some() || vouch.stale)
         };
         let names: Vec<_> = self
             .topologies
@@ -216,11 +209,7 @@ impl Membership {
     /// The members and the topologies as they are now; it costs the same for any number of them.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            revision: self.revision,
-            members: self.members.clone(),
-            topologies: self.statuses.clone(),
-        }
+        Snapshot { revision: self.revision, members: self.members.clone(), topologies: self.statuses.clone() }
     }
 
     /// The name of the local node.

@@ -53,11 +53,7 @@ impl Guard {
         present: usize,
         now: Instant,
     ) -> bool {
-        while self
-            .recent
-            .front()
-            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= PRUNE_WINDOW)
-        {
+        while self.recent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= PRUNE_WINDOW) {
             self.recent.pop_front();
         }
         let gone: usize = self.recent.iter().map(|(_, count)| count).sum();

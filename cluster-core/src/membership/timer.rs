@@ -32,9 +32,7 @@ pub(super) enum Timer {
 impl Membership {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        let mut due = self
-            .timers
-            .split_off(&(now.instant, Timer::Unknown(ConnectorId(u32::MAX))));
+        let mut due = self.timers.split_off(&(now.instant, Timer::Unknown(ConnectorId(u32::MAX))));
         std::mem::swap(&mut due, &mut self.timers);
         let mut ripe: Vec<(TopologyName, Vec<NodeName>)> = Vec::new();
         for (_, timer) in due {
@@ -85,11 +83,7 @@ impl Membership {
     }
 
     pub(super) fn arm_reset(&mut self, topology: &TopologyName) {
-        if let Some(at) = self
-            .topologies
-            .get(topology)
-            .and_then(|topology| topology.reset_expiry())
-        {
+        if let Some(at) = self.topologies.get(topology).and_then(|topology| topology.reset_expiry()) {
             self.arm(at, Timer::Reset(topology.clone()));
         }
     }
@@ -150,11 +144,8 @@ impl Membership {
         let Some(found) = self.topologies.get_mut(topology) else {
             return;
         };
-        let link = found
-            .spec
-            .connector
-            .and_then(|id| self.connectors.get(&id))
-            .and_then(|c| c.links.get(node));
+        let link =
+            found.spec.connector.and_then(|id| self.connectors.get(&id)).and_then(|c| c.links.get(node));
         if link.is_some_and(super::link::Link::is_up) {
             if let Some(vouch) = found.vouches.get_mut(node) {
                 vouch.stale = true;
@@ -182,12 +173,7 @@ impl Membership {
             .map(|(name, _)| name.clone())
             .collect();
         for node in lost {
-            self.link_lost(
-                id,
-                &node,
-                &"its connector restarted and does not list it".into(),
-                now,
-            );
+            self.link_lost(id, &node, &"its connector restarted and does not list it".into(), now);
         }
     }
 }

@@ -158,21 +158,10 @@ impl Topology {
         local: Option<&NodeName>,
         now: Now,
     ) -> Result<(Vec<NodeName>, Vec<NodeName>), ReportRefused> {
-        let View {
-            completeness,
-            ttl,
-            nodes,
-        } = view;
+        let View { completeness, ttl, nodes } = view;
         let complete = completeness == Completeness::Complete;
-        let same = self
-            .reset
-            .as_ref()
-            .is_some_and(|reset| reset.list.as_ref() == Some(&nodes));
-        let diff = if same {
-            Diff::default()
-        } else {
-            self.diff(&nodes, local)?
-        };
+        let same = self.reset.as_ref().is_some_and(|reset| reset.list.as_ref() == Some(&nodes));
+        let diff = if same { Diff::default() } else { self.diff(&nodes, local)? };
         let total = self.vouches.len().saturating_add(diff.added.len());
         if total.saturating_sub(diff.absent.len()) > self.spec.members_max
             || nodes.len() > self.spec.members_max
@@ -184,11 +173,7 @@ impl Topology {
         }
         self.awaits_reset = false;
         let mut touched = Vec::new();
-        let renewal = Renewal {
-            now,
-            ttl,
-            in_reset: true,
-        };
+        let renewal = Renewal { now, ttl, in_reset: true };
         for name in &diff.renewed {
             touched.extend(self.renew(name, renewal));
         }
@@ -199,11 +184,7 @@ impl Topology {
             if let Some(vouch) = self.vouches.get_mut(&name) {
                 vouch.in_reset = false;
                 if complete && vouch.absent.is_none() {
-                    vouch.absent = Some(Absence {
-                        since: now.instant,
-                        rounds: 0,
-                        hold: None,
-                    });
+                    vouch.absent = Some(Absence { since: now.instant, rounds: 0, hold: None });
                     self.absent.insert(name.clone());
                     touched.push(name);
                 }
@@ -211,12 +192,7 @@ impl Topology {
         }
         let emptied = complete && nodes.is_empty();
         let expires = ttl.map(|ttl| now.instant + ttl);
-        self.reset = Some(LastReset {
-            list: Some(nodes),
-            renewed: now,
-            expires,
-            emptied,
-        });
+        self.reset = Some(LastReset { list: Some(nodes), renewed: now, expires, emptied });
         let ripe = if complete { self.count_round() } else { Vec::new() };
         Ok((touched, ripe))
     }
@@ -231,45 +207,23 @@ impl Topology {
         if self.awaits_reset {
             return Err(ReportRefused::ApplyBeforeReset);
         }
-        let upserts = changes
-            .upserts
-            .iter()
-            .map(|record| record.to_node())
-            .collect::<Result<Vec<_>, _>>()?;
-        let removals = changes
-            .removals
-            .iter()
-            .map(|record| record.to_node())
-            .collect::<Result<Vec<_>, _>>()?;
-        let added = upserts
-            .iter()
-            .filter(|node| !self.vouches.contains_key(node.name()))
-            .count();
+        let upserts = changes.upserts.iter().map(|record| record.to_node()).collect::<Result<Vec<_>, _>>()?;
+        let removals =
+            changes.removals.iter().map(|record| record.to_node()).collect::<Result<Vec<_>, _>>()?;
+        let added = upserts.iter().filter(|node| !self.vouches.contains_key(node.name())).count();
         let total = self.vouches.len().saturating_add(added);
         if added > 0 && total > self.spec.members_max {
-            return Err(ReportRefused::TooMany {
-                named: total,
-                max: self.spec.members_max,
-            });
+            return Err(ReportRefused::TooMany { named: total, max: self.spec.members_max });
         }
         self.forget_list();
         let mut gone = Vec::new();
         for node in removals {
             gone.extend(self.bury(&node));
         }
-        let renewal = Renewal {
-            now,
-            ttl: changes.ttl,
-            in_reset: false,
-        };
-        let upserts = upserts
-            .into_iter()
-            .filter(|node| Some(node.name()) != local && !self.is_dead(node));
+        let renewal = Renewal { now, ttl: changes.ttl, in_reset: false };
+        let upserts = upserts.into_iter().filter(|node| Some(node.name()) != local && !self.is_dead(node));
         let upserts = upserts.collect::<Vec<_>>();
-        let touched = upserts
-            .into_iter()
-            .filter_map(|node| self.upsert(node, renewal))
-            .collect();
+        let touched = upserts.into_iter().filter_map(|node| self.upsert(node, renewal)).collect();
         Ok((touched, gone))
     }
 
@@ -314,9 +268,7 @@ impl Topology {
         let Some(incarnation) = node.incarnation() else {
             return false;
         };
-        self.dead
-            .get(node.name())
-            .is_some_and(|dead| incarnation <= *dead)
+        self.dead.get(node.name()).is_some_and(|dead| incarnation <= *dead)
             || self
                 .vouches
                 .get(node.name())
@@ -326,10 +278,7 @@ impl Topology {
 
     /// Notes what the source named as gone. Gives the name if that ends a vouch.
     fn bury(&mut self, node: &Node) -> Option<NodeName> {
-        let current = self
-            .vouches
-            .get(node.name())
-            .map(|vouch| vouch.node.incarnation());
+        let current = self.vouches.get(node.name()).map(|vouch| vouch.node.incarnation());
         if let Some(incarnation) = node.incarnation() {
             let dead = self.dead.entry(node.name().clone()).or_insert_with(|| {
                 self.dead_order.push_back(node.name().clone());
@@ -355,16 +304,8 @@ impl Topology {
         let name = node.name().clone();
         let Some(vouch) = self.vouches.get_mut(&name) else {
             let (since, renewed) = (now.wall, now);
-            let vouch = Vouch {
-                node,
-                since,
-                renewed,
-                expires,
-                in_reset,
-                stale: false,
-                absent: None,
-                armed: None,
-            };
+            let vouch =
+                Vouch { node, since, renewed, expires, in_reset, stale: false, absent: None, armed: None };
             self.vouches.insert(name.clone(), vouch);
             return Some(name);
         };
@@ -413,23 +354,14 @@ impl Topology {
     ) -> Vec<NodeName> {
         let emptied = by == Withdrawal::Absent && self.reset.as_ref().is_some_and(|reset| reset.emptied);
         let policy = self.spec.prune;
-        if !emptied
-            && self
-                .guard
-                .admits(&policy, names.len(), self.vouches.len(), now.instant)
-        {
+        if !emptied && self.guard.admits(&policy, names.len(), self.vouches.len(), now.instant) {
             return self.withdraw(names, now);
         }
-        let hold = Hold {
-            until: (!policy.never).then(|| now.instant + policy.hold),
-        };
+        let hold = Hold { until: (!policy.never).then(|| now.instant + policy.hold) };
         for name in &names {
             if let Some(vouch) = self.vouches.get_mut(name) {
-                let absence = vouch.absent.get_or_insert(Absence {
-                    since: now.instant,
-                    rounds: 0,
-                    hold: Some(hold),
-                });
+                let absence =
+                    vouch.absent.get_or_insert(Absence { since: now.instant, rounds: 0, hold: Some(hold) });
                 absence.hold.get_or_insert(hold);
                 self.absent.insert(name.clone());
             }
@@ -462,20 +394,16 @@ impl Topology {
 
     /// When a vouch ends unless it is renewed.
     pub(super) fn expiry(&self, vouch: &Vouch) -> Option<Instant> {
-        self.governing_reset(vouch)
-            .map_or(vouch.expires, |reset| reset.expires)
+        self.governing_reset(vouch).map_or(vouch.expires, |reset| reset.expires)
     }
 
     /// When a vouch was last renewed.
     pub(super) fn renewed(&self, vouch: &Vouch) -> Now {
-        self.governing_reset(vouch)
-            .map_or(vouch.renewed, |reset| reset.renewed)
+        self.governing_reset(vouch).map_or(vouch.renewed, |reset| reset.renewed)
     }
 
     fn governing_reset(&self, vouch: &Vouch) -> Option<&LastReset> {
-        self.reset
-            .as_ref()
-            .filter(|reset| vouch.in_reset && reset.renewed.instant >= vouch.renewed.instant)
+        self.reset.as_ref().filter(|reset| vouch.in_reset && reset.renewed.instant >= vouch.renewed.instant)
     }
 
     /// When the vouches of the last Reset end all together.

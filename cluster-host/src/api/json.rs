@@ -238,10 +238,7 @@ impl Time {
     pub fn to_text(self, digits: u8) -> String {
         let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut text = String::new();
-        match DateTimePrinter::new()
-            .precision(Some(digits))
-            .print_timestamp(&time, &mut text)
-        {
+        match DateTimePrinter::new().precision(Some(digits)).print_timestamp(&time, &mut text) {
             Ok(()) => text,
             Err(_no_room_in_a_string) => String::new(),
         }

@@ -92,11 +92,7 @@ impl ListenAddress {
     pub fn parse(text: &str) -> Result<Self, ListenError> {
         let not_address = || ListenError::NotAddress(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err(not_address())
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
+            return if path.is_empty() { Err(not_address()) } else { Ok(Self::Unix(path.into())) };
         }
         let address = match text.strip_prefix("localhost:") {
             Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().map_err(|_no_port| not_address())?)),
@@ -118,12 +114,7 @@ impl Default for ListenAddress {
     fn default() -> Self {
         let user = rustix::process::geteuid();
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        Self::Unix(default_path(
-            user.as_raw(),
-            user.is_root(),
-            runtime.as_deref(),
-            &Path::is_dir,
-        ))
+        Self::Unix(default_path(user.as_raw(), user.is_root(), runtime.as_deref(), &Path::is_dir))
     }
 }
 
@@ -194,23 +185,15 @@ fn bind_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, Listen
     }
     let listener = TcpListener::bind(tcp).map_err(|error| refused(address, error))?;
     let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
-    let place = Place {
-        address: ListenAddress::Tcp(tcp),
-        file: None,
-    };
-    Ok(Listener {
-        socket: ListeningSocket::Tcp(listener),
-        place,
-    })
+    let place = Place { address: ListenAddress::Tcp(tcp), file: None };
+    Ok(Listener { socket: ListeningSocket::Tcp(listener), place })
 }
 
 fn bind_unix(address: &ListenAddress, path: &Path) -> Result<Listener, ListenError> {
     // Of two that start at once and both see a dead socket, one would remove the other's live one. A lock on the
     // directory leaves nothing behind. Where it cannot be had, going on without it is better than not starting.
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
+    let directory =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let directory = File::open(directory).ok();
     if let Some(directory) = &directory
         && let Err(error) = directory.try_lock()
@@ -226,14 +209,8 @@ fn bind_unix(address: &ListenAddress, path: &Path) -> Result<Listener, ListenErr
     };
     let listener = listener.map_err(|error| refused(address, error))?;
     let file = fs::symlink_metadata(path).map_err(|error| refused(address, error))?;
-    let place = Place {
-        address: address.clone(),
-        file: Some((file.dev(), file.ino())),
-    };
-    Ok(Listener {
-        socket: ListeningSocket::Unix(listener),
-        place,
-    })
+    let place = Place { address: address.clone(), file: Some((file.dev(), file.ino())) };
+    Ok(Listener { socket: ListeningSocket::Unix(listener), place })
 }
 
 /// Nobody can connect between `bind` and `listen`, so nobody slips in before the mode is set.
@@ -252,10 +229,8 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 
 /// Removes a socket that nobody listens on.
 fn remove_dead(address: &ListenAddress, path: &Path) -> Result<(), ListenError> {
-    let is_socket = fs::symlink_metadata(path)
-        .map_err(|error| refused(address, error))?
-        .file_type()
-        .is_socket();
+    let is_socket =
+        fs::symlink_metadata(path).map_err(|error| refused(address, error))?.file_type().is_socket();
     if !is_socket {
         return Err(ListenError::NotSocket(address.clone()));
     }
@@ -286,48 +261,17 @@ mod tests {
     /// What is an address, and which line refuses what is none.
     #[test]
     fn addresses() {
-        for good in [
-            "unix:/run/x.sock",
-            "unix:x.sock",
-            "127.0.0.1:4444",
-            "127.0.0.2:0",
-            "[::1]:4444",
-        ] {
+        for good in ["unix:/run/x.sock", "unix:x.sock", "127.0.0.1:4444", "127.0.0.2:0", "[::1]:4444"] {
             assert_eq!(ListenAddress::parse(good).unwrap().to_string(), good);
         }
-        assert_eq!(
-            ListenAddress::parse("localhost:80").unwrap().to_string(),
-            "127.0.0.1:80"
-        );
-        for remote in [
-            "0.0.0.0:4444",
-            "[::]:4444",
-            "10.0.0.1:4444",
-            "[::ffff:127.0.0.1]:4444",
-        ] {
-            assert!(
-                matches!(ListenAddress::parse(remote), Err(ListenError::NotLoopback(_))),
-                "{remote}"
-            );
+        assert_eq!(ListenAddress::parse("localhost:80").unwrap().to_string(), "127.0.0.1:80");
+        for remote in ["0.0.0.0:4444", "[::]:4444", "10.0.0.1:4444", "[::ffff:127.0.0.1]:4444"] {
+            assert!(matches!(ListenAddress::parse(remote), Err(ListenError::NotLoopback(_))), "{remote}");
             let address = ListenAddress::Tcp(remote.parse().unwrap());
-            assert!(
-                matches!(Listener::bind(&address), Err(ListenError::NotLoopback(_))),
-                "{remote}"
-            );
+            assert!(matches!(Listener::bind(&address), Err(ListenError::NotLoopback(_))), "{remote}");
         }
-        for bad in [
-            "",
-            "unix:",
-            "/run/x.sock",
-            "4444",
-            "127.0.0.1",
-            "example.org:80",
-            "localhost:x",
-        ] {
-            assert!(
-                matches!(ListenAddress::parse(bad), Err(ListenError::NotAddress(_))),
-                "{bad}"
-            );
+        for bad in ["", "unix:", "/run/x.sock", "4444", "127.0.0.1", "example.org:80", "localhost:x"] {
+            assert!(matches!(ListenAddress::parse(bad), Err(ListenError::NotAddress(_))), "{bad}");
         }
     }
 
@@ -335,9 +279,7 @@ mod tests {
     #[test]
     fn default_paths() {
         let path = |user, runtime: Option<&str>, session| {
-            default_path(user, user == 0, runtime.map(Path::new), &|_| session)
-                .display()
-                .to_string()
+            default_path(user, user == 0, runtime.map(Path::new), &|_| session).display().to_string()
         };
         assert_eq!(path(0, None, true), "/run/cluster-host.sock");
         assert_eq!(path(0, Some("/run/user/0"), true), "/run/cluster-host.sock");
@@ -386,10 +328,7 @@ mod tests {
         fs::write(&file, "precious").unwrap();
         let refusal = |path: &Path| {
             let address = ListenAddress::Unix(path.to_owned());
-            Listener::bind(&address)
-                .unwrap_err()
-                .to_string()
-                .replace(scratch.path().to_str().unwrap(), "DIR")
+            Listener::bind(&address).unwrap_err().to_string().replace(scratch.path().to_str().unwrap(), "DIR")
         };
         assert_eq!(
             refusal(&file),
@@ -404,9 +343,6 @@ mod tests {
         assert!(long.contains("path must be shorter than SUN_LEN"), "{long}");
         let tcp = Listener::bind(&ListenAddress::parse("127.0.0.1:0").unwrap()).unwrap();
         let taken = Listener::bind(tcp.address()).unwrap_err().to_string();
-        assert_eq!(
-            taken,
-            format!("cannot listen on {}: another process already does", tcp.address())
-        );
+        assert_eq!(taken, format!("cannot listen on {}: another process already does", tcp.address()));
     }
 }

@@ -54,10 +54,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 
 async fn members(State(shared): State<Arc<Shared>>) -> Response {
     let source = &shared.source;
-    answer(
-        "application/json",
-        MemberList::of_log(source.log(), source.node()).into_body(),
-    )
+    answer("application/json", MemberList::of_log(source.log(), source.node()).into_body())
 }
 
 async fn member(
@@ -71,12 +68,8 @@ async fn member(
         known.member.is_some()
             || !(known.vouches.is_empty() && known.links.is_empty() && known.dead.is_empty())
     });
-    let known = known.ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            format!("nothing is known of a node {name}"),
-        )
-    })?;
+    let known = known
+        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of a node {name}")))?;
     json_answer(&json::Explanation::from(&known))
 }
 
@@ -84,14 +77,7 @@ async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Probl
     let topologies = shared.source.topologies();
     let log = shared.source.log();
     let (revision, snapshot) = log.snapshot();
-    json_answer(&json::Topologies::new(
-        Cursor {
-            epoch: log.epoch(),
-            revision,
-        },
-        &topologies,
-        &snapshot,
-    ))
+    json_answer(&json::Topologies::new(Cursor { epoch: log.epoch(), revision }, &topologies, &snapshot))
 }
 
 #[derive(Debug, Deserialize)]
@@ -109,23 +95,17 @@ async fn events(
     let log = shared.source.log();
     // A browser that connects anew repeats the address that it was given first, and adds the header.
     let resumed = match headers.get(LAST_EVENT_ID) {
-        Some(id) => Some(
-            id.to_str()
-                .map_err(|_not_text| bad_request(format!("{LAST_EVENT_ID} is not text")))?,
-        ),
+        Some(id) => {
+            Some(id.to_str().map_err(|_not_text| bad_request(format!("{LAST_EVENT_ID} is not text")))?)
+        }
         None => None,
     };
     let since = resumed.filter(|id| !id.is_empty()).or(since.as_deref());
     let since = since.map(|text| Cursor::parse(text, log.epoch())).transpose();
     let since = since.map_err(|error| bad_request(error.to_string()))?;
-    let place = Arc::clone(&shared.subscribers)
-        .try_acquire_owned()
-        .map_err(|_none_left| {
-            Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many subscribers: try again when others have gone",
-            )
-        })?;
+    let place = Arc::clone(&shared.subscribers).try_acquire_owned().map_err(|_none_left| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many subscribers: try again when others have gone")
+    })?;
     let end = match follow {
         Some(false) => End::At(log.revision()),
         None | Some(true) => End::WhenStopping {
@@ -133,10 +113,7 @@ async fn events(
             keep_alive_interval: shared.keep_alive_interval,
         },
     };
-    Ok(answer(
-        "text/event-stream",
-        EventStream::new(log, since, end, place).into_body(),
-    ))
+    Ok(answer("text/event-stream", EventStream::new(log, since, end, place).into_body()))
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
@@ -148,10 +125,7 @@ async fn unknown_path(uri: Uri) -> Problem {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("{method} is not possible on {}", uri.path()),
-    )
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible on {}", uri.path()))
 }
 
 fn bad_request(detail: String) -> Problem {

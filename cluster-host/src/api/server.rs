@@ -178,26 +178,20 @@ impl Connections {
     }
 
     fn admit(&mut self, socket: Socket) {
-        let admitted = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map(|place| (place, self.router.clone()));
+        let admitted = Arc::clone(&self.places).try_acquire_owned().map(|place| (place, self.router.clone()));
         let admitted = admitted.or_else(|_none_left| {
             let place = Arc::clone(&self.refusals).try_acquire_owned()?;
             Ok::<_, TryAcquireError>((place, Router::new().fallback(too_many)))
         });
         if let Ok((place, router)) = admitted {
             let stopping = self.stopping.clone();
-            self.tasks
-                .spawn(connection(socket, router, self.limits, stopping, place));
+            self.tasks.spawn(connection(socket, router, self.limits, stopping, place));
         }
     }
 
     async fn drain(mut self) {
         let drained = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.limits.drain_max, drained)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(self.limits.drain_max, drained).await.is_err() {
             tracing::debug!(connections = self.tasks.len(), "API connections are cut off");
         }
         self.tasks.shutdown().await;
@@ -238,8 +232,5 @@ async fn too_many() -> impl IntoResponse {
 
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected)
 }

@@ -93,10 +93,7 @@ impl EventStream {
             let delivery = match &mut self.end {
                 End::At(revision) if self.subscription.cursor().revision == *revision => return None,
                 End::At(_) => self.subscription.try_next()?,
-                End::WhenStopping {
-                    stopping,
-                    keep_alive_interval,
-                } => tokio::select! {
+                End::WhenStopping { stopping, keep_alive_interval } => tokio::select! {
                     biased;
                     _running_dropped = stopping.changed() => return None,
                     delivery = self.subscription.next() => delivery?,
@@ -113,10 +110,7 @@ impl EventStream {
     }
 
     fn resync(&mut self, revision: u64, snapshot: Snapshot) -> Pending {
-        let cursor = Cursor {
-            epoch: self.epoch,
-            revision,
-        };
+        let cursor = Cursor { epoch: self.epoch, revision };
         let resync = Resync {
             epoch: cursor.epoch.to_string(),
             revision,
@@ -148,14 +142,7 @@ impl EventStream {
                     if piece.len() >= PIECE_BYTES || matches!(self.end, End::At(last) if revision > last) {
                         break;
                     }
-                    write_event(
-                        piece,
-                        Cursor {
-                            epoch: self.epoch,
-                            revision,
-                        },
-                        event,
-                    );
+                    write_event(piece, Cursor { epoch: self.epoch, revision }, event);
                     *sent += 1;
                 }
                 *sent >= batch.len() || piece.is_empty()
@@ -238,10 +225,7 @@ impl MemberList {
             let mut list = list?;
             let mut piece = Vec::new();
             let done = list.write_piece(&mut piece);
-            Some((
-                Ok::<_, Infallible>(Bytes::from(piece)),
-                if done { None } else { Some(list) },
-            ))
+            Some((Ok::<_, Infallible>(Bytes::from(piece)), if done { None } else { Some(list) }))
         }))
     }
 
@@ -250,11 +234,7 @@ impl MemberList {
         piece.extend_from_slice(&self.head.take().unwrap_or_default());
         let after = self.last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut last = None;
-        for (name, member) in self
-            .snapshot
-            .members
-            .range::<_, NodeName>((after, Bound::Unbounded))
-        {
+        for (name, member) in self.snapshot.members.range::<_, NodeName>((after, Bound::Unbounded)) {
             if piece.len() >= PIECE_BYTES {
                 self.last = last.or_else(|| self.last.take());
                 return false;

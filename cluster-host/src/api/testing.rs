@@ -25,10 +25,7 @@ pub(crate) fn at(milliseconds: u64) -> SystemTime {
 }
 
 pub(crate) fn cursor(revision: u64) -> Cursor {
-    Cursor {
-        epoch: EPOCH,
-        revision,
-    }
+    Cursor { epoch: EPOCH, revision }
 }
 
 /// A member with all that a member can have.
@@ -71,14 +68,8 @@ pub(crate) fn bare_member(name: &str, state: MemberState) -> Member {
 }
 
 pub(crate) fn snapshot(revision: u64, members: impl IntoIterator<Item = Member>) -> Snapshot {
-    let members = members
-        .into_iter()
-        .map(|member| (member.name.clone(), Arc::new(member)));
-    Snapshot {
-        revision,
-        members: members.collect(),
-        ..Snapshot::default()
-    }
+    let members = members.into_iter().map(|member| (member.name.clone(), Arc::new(member)));
+    Snapshot { revision, members: members.collect(), ..Snapshot::default() }
 }
 
 pub(crate) fn event(revision: u64, kind: EventKind, member: Option<Member>) -> Event {
@@ -113,11 +104,8 @@ pub(crate) fn topology() -> TopologyInfo {
 }
 
 pub(crate) fn explanation(name: &str) -> Explanation {
-    let node = Node::try_new(name)
-        .unwrap()
-        .address("10.0.0.7:9000")
-        .with_incarnation(17)
-        .attribute("zone", "eu-1");
+    let node =
+        Node::try_new(name).unwrap().address("10.0.0.7:9000").with_incarnation(17).attribute("zone", "eu-1");
     let attempt = |milliseconds, failure: Option<&str>| Attempt {
         at: at(milliseconds),
         failure: failure.map(Into::into),
@@ -160,15 +148,8 @@ pub(crate) struct Fake {
 impl Fake {
     /// A host with these members at this revision.
     pub(crate) fn new(revision: u64, members: impl IntoIterator<Item = Member>) -> Self {
-        let options = LogOptions {
-            epoch: EPOCH,
-            revision,
-            retention_events_max: RETENTION,
-        };
-        Self {
-            log: EventLog::new(options, snapshot(revision, members)),
-            node: "a@h".parse().unwrap(),
-        }
+        let options = LogOptions { epoch: EPOCH, revision, retention_events_max: RETENTION };
+        Self { log: EventLog::new(options, snapshot(revision, members)), node: "a@h".parse().unwrap() }
     }
 }
 
@@ -195,10 +176,7 @@ impl Source for Fake {
             links: Vec::new(),
             dead: Vec::new(),
         };
-        let known = snapshot
-            .members
-            .contains_key(&name)
-            .then(|| explanation(name.as_str()));
+        let known = snapshot.members.contains_key(&name).then(|| explanation(name.as_str()));
         let known = known.or_else(|| name.as_str().starts_with("forgotten").then(|| empty(&name)));
         Box::pin(async move { known })
     }
@@ -237,13 +215,7 @@ impl Server {
             let _stopped = stopped.await;
         };
         let served = tokio::spawn(serve(listener, Arc::new(fake), limits, shutdown));
-        Self {
-            address,
-            log,
-            stop,
-            served,
-            _scratch: scratch,
-        }
+        Self { address, log, stop, served, _scratch: scratch }
     }
 
     /// Publishes events that lead to a snapshot.

@@ -36,42 +36,28 @@ fn fake() -> Fake {
 /// Publishes an event that says that a member is up.
 fn publish_up(server: &Server) {
     let revision = server.log.revision() + 1;
-    server.publish(
-        [event(revision, EventKind::NodeUp, Some(up("n2@h")))],
-        [up("n2@h")],
-    );
+    server.publish([event(revision, EventKind::NodeUp, Some(up("n2@h")))], [up("n2@h")]);
 }
 
 async fn next(stream: &mut EventStream) -> SseEvent {
-    let event = tokio::time::timeout(DEADLINE, stream.next_event())
-        .await
-        .expect("an event in time");
+    let event = tokio::time::timeout(DEADLINE, stream.next_event()).await.expect("an event in time");
     event.unwrap().expect("the stream goes on")
 }
 
 async fn rest(stream: &mut EventStream) -> Vec<SseEvent> {
     let mut events = Vec::new();
-    while let Some(event) = tokio::time::timeout(DEADLINE, stream.next_event())
-        .await
-        .unwrap()
-        .unwrap()
-    {
+    while let Some(event) = tokio::time::timeout(DEADLINE, stream.next_event()).await.unwrap().unwrap() {
         events.push(event);
     }
     events
 }
 
 fn ids(events: &[SseEvent]) -> Vec<String> {
-    events
-        .iter()
-        .map(|event| format!("{} {}", event.kind, event.id.split_once(':').unwrap().1))
-        .collect()
+    events.iter().map(|event| format!("{} {}", event.kind, event.id.split_once(':').unwrap().1)).collect()
 }
 
 fn status(error: &ClientError) -> u16 {
-    let ClientError::Refused { status, .. } = error else {
-        panic!("{error}")
-    };
+    let ClientError::Refused { status, .. } = error else { panic!("{error}") };
     status.as_u16()
 }
 
@@ -111,13 +97,7 @@ async fn members() {
         let answer: json::Members<'_> = client(&server).read(&body).unwrap();
         assert_eq!((&*answer.epoch, answer.revision), (&*EPOCH.to_string(), 7));
         assert_eq!(answer.this.as_deref(), Some("a@h"));
-        assert!(
-            answer
-                .members
-                .iter()
-                .map(|member| &*member.name)
-                .eq(names.iter().map(String::as_str))
-        );
+        assert!(answer.members.iter().map(|member| &*member.name).eq(names.iter().map(String::as_str)));
         server.stop().await;
     }
     let server = Server::start(Fake::new(7, [up("n2@h")]), Limits::default());
@@ -154,20 +134,14 @@ async fn resync_first_then_events() {
     assert_eq!((&*resync.kind, resync.id), ("resync", cursor(7).to_string()));
     let resync: json::Event<'_> = serde_json::from_str(&resync.data).unwrap();
     let (_, expected) = server.log.snapshot();
-    let expected: Vec<json::Member<'_>> = expected
-        .members
-        .values()
-        .map(|member| (&**member).into())
-        .collect();
+    let expected: Vec<json::Member<'_>> =
+        expected.members.values().map(|member| (&**member).into()).collect();
     assert_eq!(resync.members, Some(expected));
     assert_eq!((resync.node, resync.member, resync.reason), (None, None, None));
     for revision in 8..20 {
         publish_up(&server);
         let event = next(&mut stream).await;
-        assert_eq!(
-            (&*event.kind, event.id),
-            ("node_up", cursor(revision).to_string())
-        );
+        assert_eq!((&*event.kind, event.id), ("node_up", cursor(revision).to_string()));
     }
 }
 
@@ -185,21 +159,9 @@ async fn resume() {
         (Some(at(7)), vec!["node_up 8", "node_up 9", "node_up 10"], None),
         (Some("8".to_owned()), vec!["node_up 9", "node_up 10"], None),
         (Some(at(10)), vec![], None),
-        (
-            Some(at(11)),
-            vec!["resync 10"],
-            Some("revision 11 is ahead of this log"),
-        ),
-        (
-            Some(at(6)),
-            vec!["resync 10"],
-            Some("revision 6 is beyond the retention"),
-        ),
-        (
-            Some(format!("{:016x}:8", 5)),
-            vec!["resync 10"],
-            Some("epoch 0000000000000005 is not this log's"),
-        ),
+        (Some(at(11)), vec!["resync 10"], Some("revision 11 is ahead of this log")),
+        (Some(at(6)), vec!["resync 10"], Some("revision 6 is beyond the retention")),
+        (Some(format!("{:016x}:8", 5)), vec!["resync 10"], Some("epoch 0000000000000005 is not this log's")),
     ] {
         let mut stream = client(&server).events(since.as_deref(), false).await.unwrap();
         let events = rest(&mut stream).await;
@@ -219,25 +181,10 @@ async fn last_event_id_counts() {
         publish_up(&server);
     }
     let header = format!("last-event-id: {}", cursor(9));
-    let answer = raw(
-        &server,
-        &["GET /v1/events?follow=false&since=7 HTTP/1.1", "host: x", &header],
-    )
-    .await;
-    let ids: Vec<&str> = answer
-        .lines()
-        .filter_map(|line| line.strip_prefix("id: "))
-        .collect();
+    let answer = raw(&server, &["GET /v1/events?follow=false&since=7 HTTP/1.1", "host: x", &header]).await;
+    let ids: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(ids, [cursor(10).to_string()]);
-    let answer = raw(
-        &server,
-        &[
-            "GET /v1/events?follow=false HTTP/1.1",
-            "host: x",
-            "last-event-id: x",
-        ],
-    )
-    .await;
+    let answer = raw(&server, &["GET /v1/events?follow=false HTTP/1.1", "host: x", "last-event-id: x"]).await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
@@ -273,11 +220,7 @@ async fn refusals() {
         /v1/members/%FF@h: 400: Invalid URL: Invalid UTF-8 in `name`
         /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies
     "#]].assert_eq(&refusals.concat());
-    let answer = raw(
-        &server,
-        &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"],
-    )
-    .await;
+    let answer = raw(&server, &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"]).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
     assert!(head.contains("content-type: application/problem+json"), "{head}");
@@ -304,19 +247,9 @@ async fn guarded_over_tcp() {
     let server = Server::start_tcp(fake(), Limits::default());
     assert!(client(&server).bytes("/v1/members").await.is_ok());
     let evil = raw(&server, &["GET /v1/members HTTP/1.1", "host: evil.example"]).await;
-    assert!(
-        evil.starts_with("HTTP/1.1 403 ") && !evil.contains("n1@10.0.0.7"),
-        "{evil}"
-    );
-    let script = raw(
-        &server,
-        &[
-            "GET /v1/events HTTP/1.1",
-            "host: localhost",
-            "origin: http://evil.example",
-        ],
-    )
-    .await;
+    assert!(evil.starts_with("HTTP/1.1 403 ") && !evil.contains("n1@10.0.0.7"), "{evil}");
+    let script =
+        raw(&server, &["GET /v1/events HTTP/1.1", "host: localhost", "origin: http://evil.example"]).await;
     assert!(script.starts_with("HTTP/1.1 403 "), "{script}");
     let post = raw(&server, &["POST /v1/members HTTP/1.1", "host: localhost"]).await;
     assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
@@ -336,17 +269,11 @@ async fn slow_reader() {
     while seen < total {
         for _ in 0..RETENTION / 4 {
             let revision = server.log.revision() + 1;
-            server.publish(
-                [event(revision, EventKind::NodeUpdated, Some(member("n1@h")))],
-                [member("n1@h")],
-            );
+            server.publish([event(revision, EventKind::NodeUpdated, Some(member("n1@h")))], [member("n1@h")]);
         }
         for _ in 0..RETENTION / 4 {
             seen += 1;
-            assert_eq!(
-                next(&mut quick).await.id,
-                cursor(u64::try_from(seen).unwrap()).to_string()
-            );
+            assert_eq!(next(&mut quick).await.id, cursor(u64::try_from(seen).unwrap()).to_string());
         }
     }
     let mut resyncs = 0;
@@ -357,10 +284,7 @@ async fn slow_reader() {
         if event.kind == "resync" {
             resyncs += 1;
             assert!(event.revision > last);
-            assert_eq!(
-                event.reason.as_deref(),
-                Some("the subscriber fell behind the retention")
-            );
+            assert_eq!(event.reason.as_deref(), Some("the subscriber fell behind the retention"));
         } else {
             assert_eq!(event.revision, last + 1);
         }
@@ -399,20 +323,13 @@ async fn thousand_subscribers() {
 /// Beyond the limits the answer is 503, at once; when others go there is room again.
 #[tokio::test]
 async fn limits() {
-    let limits = Limits {
-        subscribers_max: 2,
-        connections_max: 3,
-        ..Limits::default()
-    };
+    let limits = Limits { subscribers_max: 2, connections_max: 3, ..Limits::default() };
     let server = Server::start(fake(), limits);
     let first = client(&server).events(None, true).await.unwrap();
     let second = client(&server).events(None, true).await.unwrap();
     let third = client(&server).events(None, true).await.unwrap_err();
     assert_eq!(status(&third), 503);
-    assert_eq!(
-        third.to_string(),
-        "too many subscribers: try again when others have gone"
-    );
+    assert_eq!(third.to_string(), "too many subscribers: try again when others have gone");
     // Others may ask, once the refused one's connection is gone.
     wait_until_async(async || client(&server).bytes("/v1/members").await.is_ok()).await;
     let idle = connected(&server, "").await;
@@ -422,10 +339,7 @@ async fn limits() {
         refused.as_ref().is_some_and(|error| status(error) == 503)
     })
     .await;
-    assert_eq!(
-        refused.unwrap().to_string(),
-        "too many connections: try again when others have gone"
-    );
+    assert_eq!(refused.unwrap().to_string(), "too many connections: try again when others have gone");
     drop((first, second, idle));
     wait_until_async(async || client(&server).events(None, true).await.is_ok()).await;
 }
@@ -433,10 +347,7 @@ async fn limits() {
 /// A head that does not come, a head without end and a connection without a request are cut off.
 #[tokio::test]
 async fn dawdlers_are_cut_off() {
-    let limits = Limits {
-        header_read_timeout: Duration::from_millis(50),
-        ..Limits::default()
-    };
+    let limits = Limits { header_read_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = Server::start(fake(), limits);
     for head in ["", "GET /v1/members HTTP/1.1\r\nhost:"] {
         let answer = read_all(connected(&server, head).await).await;
@@ -450,19 +361,13 @@ async fn dawdlers_are_cut_off() {
 /// A stream without events is not silent.
 #[tokio::test]
 async fn keep_alive() {
-    let limits = Limits {
-        keep_alive_interval: Duration::from_millis(10),
-        ..Limits::default()
-    };
+    let limits = Limits { keep_alive_interval: Duration::from_millis(10), ..Limits::default() };
     let server = Server::start(fake(), limits);
     let mut socket = connected(&server, "GET /v1/events?since=7 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut answer = String::new();
     while answer.matches("\r\n:\n\n\r\n").count() < 2 {
         let mut buffer = [0; 1024];
-        let read = tokio::time::timeout(DEADLINE, socket.read(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
+        let read = tokio::time::timeout(DEADLINE, socket.read(&mut buffer)).await.unwrap().unwrap();
         assert!(read > 0, "{answer}");
         answer.push_str(str::from_utf8(&buffer[..read]).unwrap());
     }
@@ -484,10 +389,7 @@ async fn stop() {
     assert_eq!(rest(&mut stream).await, []);
     assert_eq!(read_all(idle).await, "");
     assert!(!path.exists());
-    assert!(matches!(
-        asked.bytes("/v1/members").await,
-        Err(ClientError::Unreachable { .. })
-    ));
+    assert!(matches!(asked.bytes("/v1/members").await, Err(ClientError::Unreachable { .. })));
 
     let server = Server::start(fake(), Limits::default());
     let mut stream = client(&server).events(Some("7"), true).await.unwrap();
@@ -527,22 +429,12 @@ fn raise_open_files(wanted: usize) {
     let wanted = u64::try_from(wanted).unwrap();
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
-        setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(wanted),
-                maximum: limit.maximum,
-            },
-        )
-        .unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }).unwrap();
     }
 }
 
 fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

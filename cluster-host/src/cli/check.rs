@@ -47,13 +47,8 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
 fn report(path: &Path, registry: &Registry, out: &mut dyn Write) -> Result<ExitCode> {
     match config::check(path, &|name| std::env::var(name).ok(), registry) {
         Ok(loaded) => {
-            #[expect(
-                clippy::print_stderr,
-                reason = "warnings are not what the command was asked for"
-            )]
-            config::warnings(&loaded)
-                .iter()
-                .for_each(|warning| eprintln!("{warning}"));
+            #[expect(clippy::print_stderr, reason = "warnings are not what the command was asked for")]
+            config::warnings(&loaded).iter().for_each(|warning| eprintln!("{warning}"));
             writeln!(out, "ok: {}", summary(&loaded.config))?;
             Ok(Exit::Done.into())
         }
@@ -72,31 +67,16 @@ fn summary(config: &Config) -> String {
         1 => "1 topology".to_owned(),
         many => format!("{many} topologies"),
     };
-    let strategies: BTreeSet<_> = config
-        .topologies
-        .values()
-        .map(|topology| topology.strategy.as_str())
-        .collect();
-    let connectors = config
-        .topologies
-        .values()
-        .filter_map(|topology| topology.connect.connector());
+    let strategies: BTreeSet<_> =
+        config.topologies.values().map(|topology| topology.strategy.as_str()).collect();
+    let connectors = config.topologies.values().filter_map(|topology| topology.connect.connector());
     let connectors: BTreeSet<_> = connectors.map(|connector| connector.name.as_str()).collect();
-    [
-        topologies,
-        named("strategies", &strategies),
-        named("connectors", &connectors),
-    ]
-    .concat()
+    [topologies, named("strategies", &strategies), named("connectors", &connectors)].concat()
 }
 
 fn named(what: &str, names: &BTreeSet<&str>) -> String {
     let names: Vec<_> = names.iter().copied().collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(", {what}: {}", names.join(", "))
-    }
+    if names.is_empty() { String::new() } else { format!(", {what}: {}", names.join(", ")) }
 }
 
 #[cfg(test)]

@@ -56,27 +56,16 @@ pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, F
     if !args.follow {
         return Ok(Exit::Done);
     }
-    let resume = cursor
-        .or(args.since)
-        .map(|cursor| format!("; resume with --since {cursor}"))
-        .unwrap_or_default();
+    let resume =
+        cursor.or(args.since).map(|cursor| format!("; resume with --since {cursor}")).unwrap_or_default();
     complain(&format!("the daemon stopped{resume}"));
     Ok(Exit::Unreachable)
 }
 
 /// One line per event: when, what, to whom, how it is afterwards, where, why; the cursor last.
 pub(super) fn print(out: &mut dyn Write, event: &Event<'_>, colour: Colour) -> io::Result<()> {
-    let padding = " ".repeat(
-        "topology_changed"
-            .len()
-            .saturating_sub(event.kind.chars().count()),
-    );
-    write!(
-        out,
-        "{}  {}{padding}",
-        event.at.to_text(3),
-        colour.word(&event.kind)
-    )?;
+    let padding = " ".repeat("topology_changed".len().saturating_sub(event.kind.chars().count()));
+    write!(out, "{}  {}{padding}", event.at.to_text(3), colour.word(&event.kind))?;
     if let Some(members) = &event.members {
         write!(out, "  {}", summary(members))?;
     }

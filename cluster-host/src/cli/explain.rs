@@ -49,10 +49,7 @@ pub(super) async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<Exit, 
         return Ok(Exit::Usage);
     }
     let body = match client.bytes(&format!("/v1/members/{}", encode(&args.node))).await {
-        Err(ClientError::Refused {
-            status: StatusCode::NOT_FOUND,
-            detail,
-        }) => {
+        Err(ClientError::Refused { status: StatusCode::NOT_FOUND, detail }) => {
             complain(&format!("{detail}{}", hint(&client, &args.node).await?));
             return Ok(Exit::NotSo);
         }
@@ -73,11 +70,7 @@ pub(super) async fn hint(client: &Client, name: &str) -> Result<String, Failure>
     let body = client.bytes("/v1/members").await?;
     let answer: Members<'_> = client.read(&body)?;
     let nearest = nearest(name, answer.members.iter().map(|member| &*member.name));
-    Ok(if nearest.is_empty() {
-        String::new()
-    } else {
-        format!("; did you mean {}?", nearest.join(" or "))
-    })
+    Ok(if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(" or ")) })
 }
 
 /// The names most like this one, the likest first.
@@ -85,20 +78,13 @@ pub(super) fn nearest<'a>(name: &str, members: impl Iterator<Item = &'a str>) ->
     let whole = name.contains('@');
     let likeness = |member: &str| {
         // Half a name is compared with the halves.
-        let halves = member
-            .split_once('@')
-            .filter(|_| !whole)
-            .unwrap_or((member, member));
+        let halves = member.split_once('@').filter(|_| !whole).unwrap_or((member, member));
         strsim::jaro_winkler(name, halves.0).max(strsim::jaro_winkler(name, halves.1))
     };
     let mut alike: Vec<(f64, &str)> = members.map(|member| (likeness(member), member)).collect();
     alike.retain(|(likeness, _)| *likeness >= LIKENESS_MIN);
     alike.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    alike
-        .into_iter()
-        .map(|(_, member)| member)
-        .take(HINTS_MAX)
-        .collect()
+    alike.into_iter().map(|(_, member)| member).take(HINTS_MAX).collect()
 }
 
 pub(super) fn print(
@@ -109,20 +95,9 @@ pub(super) fn print(
 ) -> io::Result<()> {
     writeln!(out, "{}", colour.bold(&plain(&verdict(known, now))))?;
     if let Some(member) = &known.member {
-        writeln!(
-            out,
-            "\n  state        {} since {}",
-            colour.word(&member.state),
-            when(member.since, now)
-        )?;
+        writeln!(out, "\n  state        {} since {}", colour.word(&member.state), when(member.since, now))?;
         for (title, text) in [
-            (
-                "incarnation",
-                member
-                    .incarnation
-                    .map(|number| number.to_string())
-                    .unwrap_or_default(),
-            ),
+            ("incarnation", member.incarnation.map(|number| number.to_string()).unwrap_or_default()),
             ("addresses", member.addresses.join(" ")),
             ("attributes", pairs(member.attributes.iter())),
         ] {
@@ -159,31 +134,15 @@ fn verdict(known: &Explanation<'_>, now: SystemTime) -> String {
     };
     let this = if member.is_self { " (this node)" } else { "" };
     let long = age(member.since, now);
-    let never = if member.state == "discovered" {
-        ", never linked yet"
-    } else {
-        ""
-    };
+    let never = if member.state == "discovered" { ", never linked yet" } else { "" };
     let (whom, next) = match &*member.state {
         "up" if member.is_self => (String::new(), String::new()),
         "up" => (by_whom(known), String::new()),
         _ => (String::new(), next_try(&known.links, now)),
     };
-    let failure = known
-        .links
-        .iter()
-        .filter(|_| member.state != "up")
-        .find_map(last_failure);
-    let reason = member
-        .reason
-        .as_deref()
-        .or(failure)
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
-    format!(
-        "{}{this} has been {} for {long}{never}{whom}{reason}{next}.",
-        known.name, member.state
-    )
+    let failure = known.links.iter().filter(|_| member.state != "up").find_map(last_failure);
+    let reason = member.reason.as_deref().or(failure).map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{}{this} has been {} for {long}{never}{whom}{reason}{next}.", known.name, member.state)
 }
 
 fn no_member(known: &Explanation<'_>) -> String {
@@ -199,12 +158,7 @@ fn no_member(known: &Explanation<'_>) -> String {
 
 /// `; next try in 5s`
 fn next_try(links: &[Link<'_>], now: SystemTime) -> String {
-    match links
-        .iter()
-        .filter_map(|link| link.next_attempt)
-        .min()
-        .map(|next| until(next, now))
-    {
+    match links.iter().filter_map(|link| link.next_attempt).min().map(|next| until(next, now)) {
         None => String::new(),
         Some(None) => "; next try is due".to_owned(),
         Some(Some(wait)) => format!("; next try in {wait}"),
@@ -213,12 +167,8 @@ fn next_try(links: &[Link<'_>], now: SystemTime) -> String {
 
 /// `, linked by erlang` or `, as gossip says`
 fn by_whom(known: &Explanation<'_>) -> String {
-    let linked: Vec<&str> = known
-        .links
-        .iter()
-        .filter(|link| link.state == "up")
-        .map(|link| &*link.connector)
-        .collect();
+    let linked: Vec<&str> =
+        known.links.iter().filter(|link| link.state == "up").map(|link| &*link.connector).collect();
     let vouching: Vec<&str> = known.vouches.iter().map(|vouch| &*vouch.topology).collect();
     match (linked.is_empty(), vouching.is_empty()) {
         (false, _) => format!(", linked by {}", linked.join(" and ")),
@@ -250,9 +200,7 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
     let node = &vouch.node;
     let says = [
         node.addresses.join(" "),
-        node.incarnation
-            .map(|number| format!("incarnation {number}"))
-            .unwrap_or_default(),
+        node.incarnation.map(|number| format!("incarnation {number}")).unwrap_or_default(),
         pairs(&node.attributes),
     ];
     let says: Vec<String> = says.into_iter().filter(|text| !text.is_empty()).collect();
@@ -268,32 +216,20 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
         rounds => writeln!(out, "    not in its last {rounds} complete views")?,
     }
     if let Some(held) = vouch.held_until {
-        writeln!(
-            out,
-            "    its withdrawal is held by the prune policy until {}",
-            held.to_text(0)
-        )?;
+        writeln!(out, "    its withdrawal is held by the prune policy until {}", held.to_text(0))?;
     }
     Ok(())
 }
 
 fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Colour) -> io::Result<()> {
-    write!(
-        out,
-        "  {}  {} since {}",
-        link.connector,
-        colour.word(&link.state),
-        when(link.since, now)
-    )?;
+    write!(out, "  {}  {} since {}", link.connector, colour.word(&link.state), when(link.since, now))?;
     if link.failures > 0 {
         let plural = if link.failures == 1 { "" } else { "s" };
         write!(out, "; {} failure{plural}", link.failures)?;
     }
     writeln!(out, "{}", next_try(std::slice::from_ref(link), now))?;
     for Attempt { at, failure } in link.attempts.iter().rev() {
-        let outcome = failure
-            .as_ref()
-            .map_or_else(|| "succeeded".to_owned(), |why| format!("failed: {why}"));
+        let outcome = failure.as_ref().map_or_else(|| "succeeded".to_owned(), |why| format!("failed: {why}"));
         writeln!(out, "    {:>5} ago  {}", age(*at, now), plain(&outcome))?;
     }
     Ok(())

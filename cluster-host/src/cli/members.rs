@@ -52,15 +52,8 @@ pub(super) fn print(
     now: SystemTime,
     colour: Colour,
 ) -> io::Result<()> {
-    let mut table = Table::new([
-        "NAME",
-        "STATE",
-        "SINCE",
-        "TOPOLOGIES",
-        "INCARNATION",
-        "ADDRESSES",
-        "REASON",
-    ]);
+    let mut table =
+        Table::new(["NAME", "STATE", "SINCE", "TOPOLOGIES", "INCARNATION", "ADDRESSES", "REASON"]);
     for member in members {
         let this = if member.is_self { " (self)" } else { "" };
         table.row([
@@ -68,11 +61,7 @@ pub(super) fn print(
             Cell::word(&member.state),
             age(member.since, now).into(),
             topologies(&member.topologies).into(),
-            member
-                .incarnation
-                .map(|number| number.to_string())
-                .unwrap_or_default()
-                .into(),
+            member.incarnation.map(|number| number.to_string()).unwrap_or_default().into(),
             plain(&member.addresses.join(" ")).into(),
             plain(&reason(member)).into(),
         ]);

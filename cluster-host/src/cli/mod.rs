@@ -1,9 +1,6 @@
 //! The command line. What a command prints goes to standard output, what went wrong to standard error, and the exit
 //! code says which kind of wrong it was: see `Exit`.
-#![expect(
-    clippy::print_stderr,
-    reason = "this is where the errors of commands are told"
-)]
+#![expect(clippy::print_stderr, reason = "this is where the errors of commands are told")]
 
 pub mod check;
 mod events;
@@ -99,12 +96,7 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 struct ApiArgs {
     /// Where the daemon listens [default: where 'run' listens for this user]
-    #[arg(
-        long,
-        value_name = "unix:PATH|URL",
-        env = "CLUSTER_HOST_API",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "unix:PATH|URL", env = "CLUSTER_HOST_API", hide_env_values = true)]
     api: Option<ApiAddress>,
 }
 
@@ -129,11 +121,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help goes to standard output, the rest to standard error; that either is closed is nobody's concern.
             let _printed = error.print();
-            if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Done.into()
-            }
+            if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
         }
     }
 }
@@ -158,9 +146,7 @@ fn print(command: impl FnOnce(&mut dyn Write) -> anyhow::Result<ExitCode>) -> Ex
     printed.unwrap_or_else(|error| {
         let closed = |cause: &(dyn std::error::Error + 'static)| {
             let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-            let json = cause
-                .downcast_ref::<serde_json::Error>()
-                .and_then(serde_json::Error::io_error_kind);
+            let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
             io.or(json) == Some(io::ErrorKind::BrokenPipe)
         };
         if error.chain().any(closed) {

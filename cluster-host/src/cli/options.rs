@@ -55,13 +55,7 @@ impl fmt::Display for Options {
         let cells = |row: &Row| [row.name.clone(), row.type_name.clone(), row.default.clone()];
         let width = |column: usize| {
             let width = |cells: [String; 3]| cells.get(column).map_or(0, |cell| cell.chars().count());
-            self.0
-                .iter()
-                .map(cells)
-                .chain([head.clone()])
-                .map(width)
-                .max()
-                .unwrap_or(0)
+            self.0.iter().map(cells).chain([head.clone()]).map(width).max().unwrap_or(0)
         };
         let (name_width, type_width, default_width) = (width(0), width(1), width(2));
         let rows = self.0.iter().map(|row| (cells(row), row.description.as_str()));
@@ -79,15 +73,8 @@ impl fmt::Display for Options {
 
 /// The first paragraph, on one line; where the option has none, that of its type.
 fn description(schema: &Value, property: &Value) -> String {
-    let text = |value: &Value| {
-        value
-            .get("description")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let text = text(property)
-        .or_else(|| referred(schema, property).and_then(text))
-        .unwrap_or_default();
+    let text = |value: &Value| value.get("description").and_then(Value::as_str).map(str::to_owned);
+    let text = text(property).or_else(|| referred(schema, property).and_then(text)).unwrap_or_default();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -117,14 +104,8 @@ fn type_name(schema: &Value, property: &Value, references: usize) -> String {
     match property.get("type") {
         Some(Value::String(only)) => named(schema, property, only, references),
         Some(Value::Array(several)) => {
-            let several = several
-                .iter()
-                .filter_map(Value::as_str)
-                .filter(|name| *name != "null");
-            several
-                .map(|name| named(schema, property, name, references))
-                .collect::<Vec<_>>()
-                .join(" | ")
+            let several = several.iter().filter_map(Value::as_str).filter(|name| *name != "null");
+            several.map(|name| named(schema, property, name, references)).collect::<Vec<_>>().join(" | ")
         }
         _ => "any".to_owned(),
     }
@@ -146,11 +127,7 @@ fn named(schema: &Value, property: &Value, name: &str, references: usize) -> Str
 }
 
 fn keys(properties: &Map<String, Value>) -> String {
-    properties
-        .keys()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    properties.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// What `$ref` points at, in the same schema; an `allOf` of one is schemars' way to put a description beside it.

@@ -48,11 +48,7 @@ impl Colour {
     pub(super) fn of_stdout() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        if wanted && io::stdout().is_terminal() {
-            Self::Always
-        } else {
-            Self::Never
-        }
+        if wanted && io::stdout().is_terminal() { Self::Always } else { Self::Never }
     }
 
     /// The word of a state, a link, a health or an event, in its colour.
@@ -101,20 +97,14 @@ impl Paint {
 impl Cell {
     /// A cell in the colour of its word.
     pub(super) fn word(word: &str) -> Self {
-        Self {
-            text: word.to_owned(),
-            paint: Paint::of(word),
-        }
+        Self { text: word.to_owned(), paint: Paint::of(word) }
     }
 }
 
 impl From<String> for Cell {
     /// Nothing is shown as a dash, so that columns stay countable.
     fn from(text: String) -> Self {
-        Self {
-            text: if text.is_empty() { "-".to_owned() } else { text },
-            paint: None,
-        }
+        Self { text: if text.is_empty() { "-".to_owned() } else { text }, paint: None }
     }
 }
 
@@ -129,13 +119,8 @@ impl From<&str> for Cell {
 impl Table {
     /// A table with these titles.
     pub(super) fn new<const N: usize>(titles: [&str; N]) -> Self {
-        let title = |title: &str| Cell {
-            text: title.to_owned(),
-            paint: Some(Paint::Bold),
-        };
-        Self {
-            rows: vec![titles.map(title).into()],
-        }
+        let title = |title: &str| Cell { text: title.to_owned(), paint: Some(Paint::Bold) };
+        Self { rows: vec![titles.map(title).into()] }
     }
 
     /// Adds a row.
@@ -149,10 +134,7 @@ impl Table {
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells
-                    .map(|cell| cell.text.chars().count())
-                    .max()
-                    .unwrap_or_default()
+                cells.map(|cell| cell.text.chars().count()).max().unwrap_or_default()
             })
             .collect();
         for row in &self.rows {
@@ -211,9 +193,7 @@ pub(super) fn pairs<V: std::fmt::Display>(pairs: impl IntoIterator<Item = (impl 
 
 /// Text from elsewhere, made harmless for a terminal: a reason may carry whatever a stranger's datagram had.
 pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -249,9 +229,6 @@ mod tests {
             print(Colour::Never),
             "NAME       STATE  REASON\nä@h        up     -\nlong@host  down   x\n"
         );
-        assert_eq!(
-            print(Colour::Always).lines().nth(1).unwrap(),
-            "ä@h        \x1b[32mup\x1b[0m     -"
-        );
+        assert_eq!(print(Colour::Always).lines().nth(1).unwrap(), "ä@h        \x1b[32mup\x1b[0m     -");
     }
 }

@@ -86,21 +86,9 @@ pub fn plugins(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
         let file = row.file.as_deref().unwrap_or("(built in)");
         match (row.plugin, row.refused) {
             (Some(plugin), _) => {
-                writeln!(
-                    out,
-                    "{file}: {} {}: {}",
-                    plugin.plugin,
-                    plugin.version,
-                    plugin.offers()
-                )?;
+                writeln!(out, "{file}: {} {}: {}", plugin.plugin, plugin.version, plugin.offers())?;
             }
-            (
-                None,
-                Some(RefusedJson {
-                    reason,
-                    remedy: Some(remedy),
-                }),
-            ) => {
+            (None, Some(RefusedJson { reason, remedy: Some(remedy) })) => {
                 writeln!(out, "{file}: refused: {reason}; {remedy}")?;
             }
             (None, refused) => {
@@ -126,14 +114,11 @@ fn rows(registry: &Registry) -> Vec<Row<'_>> {
     });
     let files = registry.files().iter().map(|PluginFile { path, result }| Row {
         file: Some(path.display().to_string()),
-        plugin: result
+        plugin: result.as_ref().ok().map(|inspected| PluginJson::of(&inspected.identity)),
+        refused: result
             .as_ref()
-            .ok()
-            .map(|inspected| PluginJson::of(&inspected.identity)),
-        refused: result.as_ref().err().map(|refusal| RefusedJson {
-            reason: refusal.reason.to_string(),
-            remedy: refusal.remedy(),
-        }),
+            .err()
+            .map(|refusal| RefusedJson { reason: refusal.reason.to_string(), remedy: refusal.remedy() }),
     });
     builtins.chain(files).collect()
 }

@@ -22,9 +22,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
         return Exit::Usage.into();
     }
     let ended = prepare(args).and_then(|(loaded, registry, listener)| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(serve(loaded.config, registry, listener))
     });
     match ended {

@@ -67,17 +67,8 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<ExitCode
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for (kind, rows) in [
-        ("strategy", listing.strategies),
-        ("connector", listing.connectors),
-    ] {
-        for Row {
-            name,
-            plugin,
-            version,
-            file,
-        } in rows
-        {
+    for (kind, rows) in [("strategy", listing.strategies), ("connector", listing.connectors)] {
+        for Row { name, plugin, version, file } in rows {
             let file = file.as_deref().unwrap_or("(built in)");
             writeln!(out, "{kind:<9}  {name:<16}  {plugin} {version}  {file}")?;
         }
@@ -86,10 +77,7 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<ExitCode
 }
 
 fn rows(registry: &Registry, kind: OfferKind) -> Vec<Row<'_>> {
-    let offers = registry
-        .offers()
-        .into_iter()
-        .filter(|(offer, _)| offer.kind == kind);
+    let offers = registry.offers().into_iter().filter(|(offer, _)| offer.kind == kind);
     offers
         .map(|(offer, source)| Row {
             name: &offer.name,
@@ -112,9 +100,7 @@ fn describe(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     let mut described = Vec::new();
     for source in sources {
         let plugin = load(source, Isolation::InProcess)?;
-        let offers = plugin
-            .describe()
-            .with_context(|| format!("describing {source}"))?;
+        let offers = plugin.describe().with_context(|| format!("describing {source}"))?;
         let offers = offers.into_iter().filter(|offer| offer.name == name);
         described.extend(offers.map(|offer| (source, offer)));
     }
@@ -129,11 +115,7 @@ fn describe(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
             writeln!(out)?;
         }
         let (identity, kind) = (source.identity(), offer.kind);
-        writeln!(
-            out,
-            "{kind} {name}, of {} {} ({source})",
-            identity.plugin, identity.version
-        )?;
+        writeln!(out, "{kind} {name}, of {} {} ({source})", identity.plugin, identity.version)?;
         if !offer.description.is_empty() {
             writeln!(out, "\n{}", offer.description)?;
         }
@@ -160,11 +142,7 @@ fn find<'a>(registry: &'a Registry, name: &str) -> Result<Vec<Source<'a>>, Looku
             let (strategy, connector) = (strategy?, connector?);
             // Of one plugin that offers both, all is described at once.
             let same = strategy.to_string() == connector.to_string();
-            if same {
-                vec![strategy]
-            } else {
-                vec![strategy, connector]
-            }
+            if same { vec![strategy] } else { vec![strategy, connector] }
         }
     })
 }

@@ -58,23 +58,17 @@ fn event_lines() {
     let mut left = event(10, EventKind::NodeLeft, None);
     left.node = Some("n2@h".parse().unwrap());
     let mut lines = String::new();
-    for event in [
-        event(8, EventKind::NodeUp, Some(bare_member("n2@h", MemberState::Up))),
-        failed,
-        left,
-        changed,
-    ] {
+    for event in
+        [event(8, EventKind::NodeUp, Some(bare_member("n2@h", MemberState::Up))), failed, left, changed]
+    {
         let shape = json::Event::new(cursor(event.revision), &event);
         lines += &printed(|out| events::print(out, &shape, Colour::Never));
     }
     let nothing = event(12, EventKind::TopologyChanged, None);
     let mut resync = json::Event::new(cursor(12), &nothing);
     resync.kind = "resync".into();
-    let members = [
-        member("n1@h"),
-        bare_member("n2@h", MemberState::Up),
-        bare_member("n3@h", MemberState::Up),
-    ];
+    let members =
+        [member("n1@h"), bare_member("n2@h", MemberState::Up), bare_member("n3@h", MemberState::Up)];
     for count in [0, 1, 3] {
         resync.members = Some(members[..count].iter().map(Into::into).collect());
         lines += &printed(|out| events::print(out, &resync, Colour::Never));
@@ -142,9 +136,7 @@ fn explanation_text() {
         known to be dead, and cannot come back
           incarnation 16, says gossip
     "#]]
-    .assert_eq(&printed(|out| {
-        explain::print(out, &(&known).into(), now(), Colour::Never)
-    }));
+    .assert_eq(&printed(|out| explain::print(out, &(&known).into(), now(), Colour::Never)));
 }
 
 /// One sentence for each way to be, or not to be, a member.
@@ -216,17 +208,9 @@ fn verdicts() {
 /// A name that nobody has is answered with those that are like it, also where only half of it was written.
 #[test]
 fn nearest_names() {
-    let members = [
-        "app@10.0.0.7",
-        "app@10.0.0.8",
-        "db@10.0.0.9",
-        "worker-1@blue.example",
-    ];
+    let members = ["app@10.0.0.7", "app@10.0.0.8", "db@10.0.0.9", "worker-1@blue.example"];
     let nearest = |name| explain::nearest(name, members.iter().copied());
-    assert_eq!(
-        nearest("app@10.0.0.78"),
-        ["app@10.0.0.7", "app@10.0.0.8", "db@10.0.0.9"]
-    );
+    assert_eq!(nearest("app@10.0.0.78"), ["app@10.0.0.7", "app@10.0.0.8", "db@10.0.0.9"]);
     assert_eq!(nearest("wroker-1@blue.example"), ["worker-1@blue.example"]);
     assert_eq!(nearest("worker-1"), ["worker-1@blue.example"]);
     assert_eq!(nearest("blue.example"), ["worker-1@blue.example"]);
@@ -273,10 +257,7 @@ fn help() {
 }
 
 fn parse(line: &str) -> Result<Command, clap::Error> {
-    let words = ["cluster-host"]
-        .into_iter()
-        .chain(line.split_whitespace())
-        .map(OsString::from);
+    let words = ["cluster-host"].into_iter().chain(line.split_whitespace()).map(OsString::from);
     Cli::try_parse_from(words).map(|cli| cli.command)
 }
 
@@ -294,10 +275,7 @@ fn arguments() {
         parse(good).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
     for (bad, line) in [
-        (
-            "run --config c.toml --listen 0.0.0.0:80",
-            "has no authentication yet and listens on loopback only",
-        ),
+        ("run --config c.toml --listen 0.0.0.0:80", "has no authentication yet and listens on loopback only"),
         ("run --config c.toml --listen x", "write unix:PATH or ADDR:PORT"),
         ("run --config c.toml --log-level loud", "is no log level"),
         ("run", "--config <FILE>"),
@@ -306,22 +284,14 @@ fn arguments() {
         ("", "Usage:"),
     ] {
         let error = parse(bad).expect_err(bad);
-        assert!(
-            error.use_stderr() && error.to_string().contains(line),
-            "{bad}: {error}"
-        );
+        assert!(error.use_stderr() && error.to_string().contains(line), "{bad}: {error}");
     }
 }
 
 /// Each kind of failure has its exit code; that nobody reads on is no failure.
 #[test]
 fn exit_codes() {
-    let refused = |status| {
-        Failure::Daemon(ClientError::Refused {
-            status,
-            detail: String::new(),
-        })
-    };
+    let refused = |status| Failure::Daemon(ClientError::Refused { status, detail: String::new() });
     let unreachable = ClientError::Unreachable {
         address: "unix:x".parse().unwrap(),
         trouble: crate::client::Trouble::Silent,
@@ -346,10 +316,7 @@ fn exit_codes() {
 /// The commands ask a daemon and say by their result whether what was asked about is so.
 #[tokio::test]
 async fn against_a_daemon() {
-    let server = Server::start(
-        Fake::new(7, [bare_member("n1@h", MemberState::Up)]),
-        Limits::default(),
-    );
+    let server = Server::start(Fake::new(7, [bare_member("n1@h", MemberState::Up)]), Limits::default());
     let api = format!("--api {}", server.address);
     for (line, expected) in [
         ("members", Exit::Done),
@@ -370,26 +337,15 @@ async fn against_a_daemon() {
             Command::Explain(args) => explain::run(args, &mut out).await,
             other => panic!("{other:?}"),
         };
-        assert_eq!(
-            answered.unwrap_or_else(|failure| failure.exit()),
-            expected,
-            "{line}"
-        );
+        assert_eq!(answered.unwrap_or_else(|failure| failure.exit()), expected, "{line}");
         let lines = String::from_utf8(out).unwrap().lines().count();
-        assert_eq!(
-            lines > 0,
-            expected == Exit::Done && !line.ends_with("--since 7"),
-            "{line}"
-        );
+        assert_eq!(lines > 0, expected == Exit::Done && !line.ends_with("--since 7"), "{line}");
         if line.contains("--json") {
             assert!(lines <= 1, "{line}");
         }
     }
     let client = Client::new(Some(server.address.clone().into()));
-    assert_eq!(
-        explain::hint(&client, "n1").await.unwrap(),
-        "; did you mean n1@h?"
-    );
+    assert_eq!(explain::hint(&client, "n1").await.unwrap(), "; did you mean n1@h?");
 }
 
 /// A follower prints each event as it comes, and is told that there is no more when the daemon stops.
@@ -397,9 +353,7 @@ async fn against_a_daemon() {
 async fn following() {
     let server = Server::start(Fake::new(7, []), Limits::default());
     let line = format!("events --json --follow --since 7 --api {}", server.address);
-    let Command::Events(args) = parse(&line).unwrap() else {
-        panic!("{line}")
-    };
+    let Command::Events(args) = parse(&line).unwrap() else { panic!("{line}") };
     let mut out = Vec::new();
     let stopping = async {
         let subscribed = async {
@@ -407,9 +361,7 @@ async fn following() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), subscribed)
-            .await
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(30), subscribed).await.unwrap();
         server.publish([event(8, EventKind::TopologyChanged, None)], []);
         server.log.close();
     };

@@ -69,11 +69,7 @@ pub(super) fn print(
             Cell::word(&topology.health),
             age(topology.since, now).into(),
             topology.members.to_string().into(),
-            topology
-                .last_report
-                .map(|at| age(at, now))
-                .unwrap_or_default()
-                .into(),
+            topology.last_report.map(|at| age(at, now)).unwrap_or_default().into(),
             topology.restarts.to_string().into(),
             Cell::from(topology.plugin.as_deref().unwrap_or_default()),
             plain(topology.reason.as_deref().unwrap_or_default()).into(),

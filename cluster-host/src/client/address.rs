@@ -32,17 +32,12 @@ impl FromStr for ApiAddress {
             return Err(ApiAddressError::Https(text.to_owned()));
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err(not_address())
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
+            return if path.is_empty() { Err(not_address()) } else { Ok(Self::Unix(path.into())) };
         }
         let authority = text.strip_prefix("http://").unwrap_or(text);
         let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let named = authority
-            .strip_prefix('[')
-            .map_or(authority, |rest| rest.trim_start_matches(|c| c != ']'));
+        let named =
+            authority.strip_prefix('[').map_or(authority, |rest| rest.trim_start_matches(|c| c != ']'));
         let port = named.rsplit_once(':').map(|(_, port)| port);
         let valid = !authority.is_empty()
             && !authority.contains(|c: char| c.is_whitespace() || "/?#@".contains(c))
@@ -103,14 +98,8 @@ mod tests {
             "ftp://a:1",
             "http://u@a:1",
         ] {
-            assert!(
-                matches!(bad.parse::<ApiAddress>(), Err(ApiAddressError::NotAddress(_))),
-                "{bad}"
-            );
+            assert!(matches!(bad.parse::<ApiAddress>(), Err(ApiAddressError::NotAddress(_))), "{bad}");
         }
-        assert!(matches!(
-            "https://a:1".parse::<ApiAddress>(),
-            Err(ApiAddressError::Https(_))
-        ));
+        assert!(matches!("https://a:1".parse::<ApiAddress>(), Err(ApiAddressError::Https(_))));
     }
 }

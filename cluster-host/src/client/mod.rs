@@ -83,19 +83,13 @@ impl Client {
     /// A client of the named daemon, or of the one that listens where daemons of this user do.
     pub(crate) fn new(address: Option<ApiAddress>) -> Self {
         let named = address.is_some();
-        Self {
-            address: address.unwrap_or_else(|| ListenAddress::default().into()),
-            named,
-        }
+        Self { address: address.unwrap_or_else(|| ListenAddress::default().into()), named }
     }
 
     /// The body of an answer.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, ClientError> {
         let body = self.ask(path).await?.into_body();
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| lost(&self.address, &error))?;
+        let body = body.collect().await.map_err(|error| lost(&self.address, &error))?;
         Ok(body.to_bytes())
     }
 
@@ -109,9 +103,7 @@ impl Client {
 
     /// The events from a cursor on.
     pub(crate) async fn events(&self, since: Option<&str>, follow: bool) -> Result<EventStream, ClientError> {
-        let since = since
-            .map(|since| format!("&since={}", encode(since)))
-            .unwrap_or_default();
+        let since = since.map(|since| format!("&since={}", encode(since))).unwrap_or_default();
         let answer = self.ask(&format!("/v1/events?follow={follow}{since}")).await?;
         Ok(EventStream {
             address: self.address.clone(),
@@ -122,19 +114,14 @@ impl Client {
 
     async fn ask(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
         let silent = |_elapsed| self.unreachable(Trouble::Silent);
-        let socket = tokio::time::timeout(ANSWER_TIMEOUT, self.connect())
-            .await
-            .map_err(silent)??;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(socket, path))
-            .await
-            .map_err(silent)??;
+        let socket = tokio::time::timeout(ANSWER_TIMEOUT, self.connect()).await.map_err(silent)??;
+        let answer =
+            tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(socket, path)).await.map_err(silent)??;
         let status = answer.status();
         if status == StatusCode::OK {
             return Ok(answer);
         }
-        let body = http_body_util::Limited::new(answer.into_body(), PROBLEM_BYTES_MAX)
-            .collect()
-            .await;
+        let body = http_body_util::Limited::new(answer.into_body(), PROBLEM_BYTES_MAX).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let detail = serde_json::from_slice(&body).map_or_else(
             |_no_problem| format!("the daemon answers {status}"),
@@ -186,10 +173,7 @@ impl Client {
     }
 
     fn unreachable(&self, trouble: Trouble) -> ClientError {
-        ClientError::Unreachable {
-            address: self.address.clone(),
-            trouble,
-        }
+        ClientError::Unreachable { address: self.address.clone(), trouble }
     }
 }
 
@@ -239,11 +223,7 @@ impl fmt::Display for Trouble {
                 "the socket belongs to user id {owner}, who is neither you nor root; if you trust it, name it with --api"
             ),
             Self::Silent => {
-                write!(
-                    f,
-                    "it does not answer within {} s; is that a cluster-host?",
-                    ANSWER_TIMEOUT.as_secs()
-                )
+                write!(f, "it does not answer within {} s; is that a cluster-host?", ANSWER_TIMEOUT.as_secs())
             }
             Self::Other(why) => f.write_str(why),
         }
@@ -255,10 +235,7 @@ fn owner(path: &Path) -> Option<u32> {
 }
 
 fn lost(address: &ApiAddress, error: &hyper::Error) -> ClientError {
-    ClientError::Lost {
-        address: address.clone(),
-        why: causes(error),
-    }
+    ClientError::Lost { address: address.clone(), why: causes(error) }
 }
 
 /// The error and what is behind it, in one line.

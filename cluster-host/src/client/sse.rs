@@ -82,16 +82,8 @@ mod tests {
     fn any_cut() {
         let stream = ":\n\nid: e:1\nevent: node_up\ndata: {\"a\":\"ä: b\"}\n\nretry: 5\n\ndata:x\r\ndata: y\r\n\r\nid: e:3\ndata: cut";
         let expected = [
-            SseEvent {
-                id: "e:1".into(),
-                kind: "node_up".into(),
-                data: "{\"a\":\"ä: b\"}".into(),
-            },
-            SseEvent {
-                id: String::new(),
-                kind: String::new(),
-                data: "x\ny".into(),
-            },
+            SseEvent { id: "e:1".into(), kind: "node_up".into(), data: "{\"a\":\"ä: b\"}".into() },
+            SseEvent { id: String::new(), kind: String::new(), data: "x\ny".into() },
         ];
         for cut in 1..=stream.len() {
             let mut parser = Parser::default();

@@ -18,16 +18,11 @@ async fn unreachable() {
     let dead = scratch.path().join("dead.sock");
     drop(UnixListener::bind(&dead).unwrap());
     std::fs::write(scratch.path().join("file"), "").unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut lines = String::new();
-    for address in [
-        "unix:none.sock",
-        &format!("unix:{directory}/dead.sock"),
-        &format!("unix:{directory}/file"),
-    ] {
+    for address in
+        ["unix:none.sock", &format!("unix:{directory}/dead.sock"), &format!("unix:{directory}/file")]
+    {
         lines = lines + &trouble(address).await + "\n";
     }
     lines = lines + &trouble(&format!("http://{closed}")).await + "\n";
@@ -37,15 +32,9 @@ async fn unreachable() {
         Trouble::NotTrusted { owner: 1000 },
         Trouble::Silent,
     ] {
-        lines = lines
-            + &Client::new(Some("unix:x".parse().unwrap()))
-                .unreachable(trouble)
-                .to_string()
-            + "\n";
+        lines = lines + &Client::new(Some("unix:x".parse().unwrap())).unreachable(trouble).to_string() + "\n";
     }
-    let lines = lines
-        .replace(directory, "DIR")
-        .replace(&closed.to_string(), "127.0.0.1:PORT");
+    let lines = lines.replace(directory, "DIR").replace(&closed.to_string(), "127.0.0.1:PORT");
     expect![[r#"
         cannot reach the daemon at unix:none.sock: there is no such socket; is it running? Start it with 'cluster-host run --config FILE', or say where it listens with --api or CLUSTER_HOST_API
         cannot reach the daemon at unix:DIR/dead.sock: nobody listens there; is it running? Start it with 'cluster-host run --config FILE', or say where it listens with --api or CLUSTER_HOST_API
@@ -64,14 +53,8 @@ async fn not_a_daemon() {
     for (answer, expected) in [
         ("SSH-2.0-OpenSSH_9.9\r\n\r\n", "invalid HTTP version parsed"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", ""),
-        (
-            "HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n",
-            "the daemon answers 302 Found",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhel",
-            "end of file before message length reached",
-        ),
+        ("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n", "the daemon answers 302 Found"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhel", "end of file before message length reached"),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -90,10 +73,7 @@ async fn not_a_daemon() {
         match answered {
             Ok(body) => {
                 let error = client.read::<json::Members<'_>>(&body).unwrap_err().to_string();
-                assert!(
-                    error.contains("is it a cluster-host of another version?"),
-                    "{error}"
-                );
+                assert!(error.contains("is it a cluster-host of another version?"), "{error}");
             }
             Err(error) => {
                 let error = error.to_string();
@@ -110,10 +90,7 @@ fn strangers_are_not_asked() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("api.sock");
     let _listener = UnixListener::bind(&path).unwrap();
-    let (named, found) = (
-        Client::new(Some(ApiAddress::Unix(path.clone()))),
-        Client::new(None),
-    );
+    let (named, found) = (Client::new(Some(ApiAddress::Unix(path.clone()))), Client::new(None));
     assert_eq!(found.stranger(&path), None, "ours");
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();

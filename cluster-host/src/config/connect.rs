@@ -80,9 +80,7 @@ impl<'de> Deserialize<'de> for ConnectConfig {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ConnectConfig, A::Error> {
                 let Some(name) = map.next_key::<String>()? else {
-                    return Err(A::Error::custom(format_args!(
-                        "names no connector: expected {EXPECTED}"
-                    )));
+                    return Err(A::Error::custom(format_args!("names no connector: expected {EXPECTED}")));
                 };
                 let Table { isolation, config } = map.next_value()?;
                 if let Some(other) = map.next_key::<String>()? {
@@ -92,11 +90,7 @@ impl<'de> Deserialize<'de> for ConnectConfig {
                 }
                 match name.as_str() {
                     NONE => Err(A::Error::custom("write connect = \"none\"")),
-                    _ => Ok(ConnectConfig::Connector(ConnectorConfig {
-                        name,
-                        config,
-                        isolation,
-                    })),
+                    _ => Ok(ConnectConfig::Connector(ConnectorConfig { name, config, isolation })),
                 }
             }
         }
@@ -146,10 +140,7 @@ impl<'de> Deserialize<'de> for Table {
                         }
                     }
                 }
-                Ok(Table {
-                    isolation,
-                    config: PluginConfig(config),
-                })
+                Ok(Table { isolation, config: PluginConfig(config) })
             }
         }
         deserializer.deserialize_map(Visitor)
@@ -180,9 +171,7 @@ impl From<Map<String, Value>> for PluginConfig {
 
 impl fmt::Debug for PluginConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.keys().map(|key| (key, "***")))
-            .finish()
+        f.debug_map().entries(self.0.keys().map(|key| (key, "***"))).finish()
     }
 }
 

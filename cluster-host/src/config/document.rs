@@ -27,26 +27,15 @@ struct Reader<'a> {
 impl Document {
     /// Parses TOML; text that is none gives the line where it ceases to be, and why.
     pub(super) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, (usize, String)> {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let (lines, errors) = (Lines::default(), Vec::new());
-        let mut reader = Reader {
-            expander: Expander::new(env),
-            starts,
-            lines,
-            errors,
-        };
+        let mut reader = Reader { expander: Expander::new(env), starts, lines, errors };
         let table = DeTable::parse(text).map_err(|err| {
             let line = err.span().map_or(1, |span| reader.line(span.start));
             (line, format!("not TOML: {}", err.message()))
         })?;
         let value = reader.table(table.get_ref(), "");
-        Ok(Self {
-            value,
-            lines: reader.lines,
-            errors: reader.errors,
-        })
+        Ok(Self { value, lines: reader.lines, errors: reader.errors })
     }
 }
 
@@ -107,21 +96,10 @@ impl Reader<'_> {
 }
 
 fn integer(digits: &DeInteger<'_>) -> Option<Value> {
-    let signed = i64::from_str_radix(digits.as_str(), digits.radix())
-        .ok()
-        .map(Value::from);
-    signed.or_else(|| {
-        u64::from_str_radix(digits.as_str(), digits.radix())
-            .ok()
-            .map(Value::from)
-    })
+    let signed = i64::from_str_radix(digits.as_str(), digits.radix()).ok().map(Value::from);
+    signed.or_else(|| u64::from_str_radix(digits.as_str(), digits.radix()).ok().map(Value::from))
 }
 
 fn float(digits: &DeFloat<'_>) -> Option<Value> {
-    digits
-        .as_str()
-        .parse()
-        .ok()
-        .and_then(Number::from_f64)
-        .map(Value::Number)
+    digits.as_str().parse().ok().and_then(Number::from_f64).map(Value::Number)
 }

@@ -13,10 +13,7 @@ pub(super) struct Expander<'a> {
 
 impl<'a> Expander<'a> {
     pub(super) fn new(env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            env,
-            bytes_left: EXPANDED_BYTES_MAX,
-        }
+        Self { env, bytes_left: EXPANDED_BYTES_MAX }
     }
 
     /// The text with its variables replaced. What they stand for is not looked at again.
@@ -32,9 +29,8 @@ impl<'a> Expander<'a> {
                 }
                 Some('{') => {
                     let inner = after.strip_prefix('{').unwrap_or_default();
-                    let (reference, after) = inner
-                        .split_once('}')
-                        .ok_or("`${` without `}`: write `$$` for a plain `$`")?;
+                    let (reference, after) =
+                        inner.split_once('}').ok_or("`${` without `}`: write `$$` for a plain `$`")?;
                     let value = self.value(reference)?;
                     self.bytes_left = self
                         .bytes_left
@@ -58,9 +54,7 @@ impl<'a> Expander<'a> {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
         };
-        let is_name = name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !is_name || name.bytes().next().is_none_or(|byte| byte.is_ascii_digit()) {
             return Err(format!(
                 "`${{{reference}}}` is no variable: write `${{NAME}}` or `${{NAME:-default}}`"
@@ -107,23 +101,11 @@ mod tests {
             ("$", Ok("$")),
             ("a$b", Ok("a$b")),
             ("${TRICKY}", Ok("${IP}$$")),
-            (
-                "${NO}",
-                Err("environment variable NO is not set: set it, or write `${NO:-default}`"),
-            ),
+            ("${NO}", Err("environment variable NO is not set: set it, or write `${NO:-default}`")),
             ("${IP", Err("`${` without `}`: write `$$` for a plain `$`")),
-            (
-                "${}",
-                Err("`${}` is no variable: write `${NAME}` or `${NAME:-default}`"),
-            ),
-            (
-                "${1A}",
-                Err("`${1A}` is no variable: write `${NAME}` or `${NAME:-default}`"),
-            ),
-            (
-                "${A-b}",
-                Err("`${A-b}` is no variable: write `${NAME}` or `${NAME:-default}`"),
-            ),
+            ("${}", Err("`${}` is no variable: write `${NAME}` or `${NAME:-default}`")),
+            ("${1A}", Err("`${1A}` is no variable: write `${NAME}` or `${NAME:-default}`")),
+            ("${A-b}", Err("`${A-b}` is no variable: write `${NAME}` or `${NAME:-default}`")),
         ] {
             let expanded = Expander::new(&env).expand(text);
             assert_eq!(expanded.as_deref().map_err(String::as_str), expected, "{text}");

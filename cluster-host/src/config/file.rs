@@ -15,15 +15,10 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     let read = file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes);
     let length = read.map_err(|err| format!("cannot be read: {err}"))?;
     if u64::try_from(length).is_ok_and(|length| length > CONFIG_BYTES_MAX) {
-        return Err(format!(
-            "has more than {CONFIG_BYTES_MAX} bytes: this is no configuration"
-        ));
+        return Err(format!("has more than {CONFIG_BYTES_MAX} bytes: this is no configuration"));
     }
     String::from_utf8(bytes).map_err(|err| {
-        let valid = err
-            .as_bytes()
-            .get(..err.utf8_error().valid_up_to())
-            .unwrap_or_default();
+        let valid = err.as_bytes().get(..err.utf8_error().valid_up_to()).unwrap_or_default();
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
         format!("is not UTF-8: see line {line}")
     })

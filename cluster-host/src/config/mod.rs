@@ -101,11 +101,7 @@ impl Config {
     /// Everything that is wrong with it, in the order of lines.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
         let (loaded, problems) = read(path, env)?;
-        if problems.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(sorted(problems))
-        }
+        if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
     }
 
     /// Takes the text of a file that was read already; `path` is only named.
@@ -118,21 +114,13 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, Vec<Problem>> {
         let (loaded, problems) = parse(path, text, env)?;
-        if problems.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(sorted(problems))
-        }
+        if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
     }
 
     /// What strategies and connectors are told of the local node.
     #[must_use]
     pub fn local_node(&self, incarnation: u64) -> LocalNode {
-        let mut local = LocalNode {
-            cluster: self.cluster.clone(),
-            incarnation,
-            ..LocalNode::default()
-        };
+        let mut local = LocalNode { cluster: self.cluster.clone(), incarnation, ..LocalNode::default() };
         if let Some(node) = &self.node {
             local.name = Some(node.name.clone());
             local.addresses.clone_from(&node.addresses);
@@ -153,11 +141,7 @@ pub fn check(
 ) -> Result<Loaded, Vec<Problem>> {
     let (loaded, mut problems) = read(path, env)?;
     problems.extend(validate(&loaded, registry));
-    if problems.is_empty() {
-        Ok(loaded)
-    } else {
-        Err(sorted(problems))
-    }
+    if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -183,19 +167,13 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
     // What could not be expanded is not what the author meant: nothing else is said about it.
     let is_told = |told: &[ConfigError], path: &str| told.iter().any(|error| error.path == path);
     let more = parsed.as_ref().err().into_iter().flatten();
-    let more: Vec<_> = more
-        .filter(|error| !is_told(&errors, &error.path))
-        .cloned()
-        .collect();
+    let more: Vec<_> = more.filter(|error| !is_told(&errors, &error.path)).cloned().collect();
     errors.extend(more);
     let config = match parsed {
         Ok(config) if errors.is_empty() => config,
         Ok(_) | Err(_) => salvage(document.value, &errors),
     };
-    let problems = errors
-        .into_iter()
-        .map(|error| lines.problem(path, &error.path, error.message))
-        .collect();
+    let problems = errors.into_iter().map(|error| lines.problem(path, &error.path, error.message)).collect();
     Ok((Loaded::new(config, path, lines), problems))
 }
 

@@ -44,11 +44,7 @@ pub(super) fn cluster<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stri
     let name = String::deserialize(deserializer)?;
     let is_fit = !name.is_empty() && name.len() <= CLUSTER_BYTES_MAX && !name.contains(char::is_control);
     let reason = format_args!("a cluster's name has 1 to {CLUSTER_BYTES_MAX} printable bytes");
-    if is_fit {
-        Ok(name)
-    } else {
-        Err(D::Error::custom(reason))
-    }
+    if is_fit { Ok(name) } else { Err(D::Error::custom(reason)) }
 }
 
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ListenAddress>, D::Error> {
@@ -63,10 +59,7 @@ fn node_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeName, D::
 fn attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let attributes = BTreeMap::<AttributeKey, AttributeValue>::deserialize(deserializer)?;
     limited::<_, D::Error>(attributes.len(), ATTRIBUTES_MAX, "attributes")?;
-    Ok(attributes
-        .into_iter()
-        .map(|(key, value)| (key.0, value.0))
-        .collect())
+    Ok(attributes.into_iter().map(|(key, value)| (key.0, value.0)).collect())
 }
 
 fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -79,9 +72,7 @@ fn limited<W: Display, E: Error>(count: usize, most: usize, what: W) -> Result<(
     if count <= most {
         Ok(())
     } else {
-        Err(E::custom(format_args!(
-            "{count} {what}: at most {most} are possible"
-        )))
+        Err(E::custom(format_args!("{count} {what}: at most {most} are possible")))
     }
 }
 
@@ -114,10 +105,6 @@ impl<'de> Deserialize<'de> for Address {
         let address = String::deserialize(deserializer)?;
         let is_fit = !address.is_empty() && !address.contains(|c: char| c.is_whitespace() || c.is_control());
         let reason = format_args!("{address:?} is no address: write ip:port, host:port or a host");
-        if is_fit {
-            Ok(Self(address))
-        } else {
-            Err(D::Error::custom(reason))
-        }
+        if is_fit { Ok(Self(address)) } else { Err(D::Error::custom(reason)) }
     }
 }

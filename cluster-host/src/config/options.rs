@@ -137,20 +137,14 @@ impl fmt::Display for Restart {
 impl Default for Retry {
     fn default() -> Self {
         let Backoff { first, cap } = Backoff::default();
-        Self {
-            first: first.into(),
-            cap: cap.into(),
-        }
+        Self { first: first.into(), cap: cap.into() }
     }
 }
 
 impl From<Retry> for Backoff {
     /// A `first` above the `cap` is the cap.
     fn from(retry: Retry) -> Self {
-        Self {
-            first: retry.first.get().min(retry.cap.get()),
-            cap: retry.cap.get(),
-        }
+        Self { first: retry.first.get().min(retry.cap.get()), cap: retry.cap.get() }
     }
 }
 
@@ -180,10 +174,7 @@ impl<'de> Deserialize<'de> for Prune {
             }
             fn visit_str<E: Error>(self, word: &str) -> Result<Prune, E> {
                 match word {
-                    "never" => Ok(Prune(PrunePolicy {
-                        never: true,
-                        ..PrunePolicy::default()
-                    })),
+                    "never" => Ok(Prune(PrunePolicy { never: true, ..PrunePolicy::default() })),
                     _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
                 }
             }

@@ -51,13 +51,7 @@ pub(super) struct Lines(BTreeMap<String, usize>);
 impl Problem {
     pub(super) fn of_file(file: &Path, message: String) -> Self {
         let (severity, path) = (Severity::Error, String::new());
-        Self {
-            severity,
-            file: file.to_owned(),
-            line: None,
-            path,
-            message,
-        }
+        Self { severity, file: file.to_owned(), line: None, path, message }
     }
 
     pub(super) fn at_line(mut self, line: usize) -> Self {
@@ -87,9 +81,7 @@ impl fmt::Display for Problem {
         }
         let mut parts = self.message.split(char::is_control);
         f.write_str(parts.next().unwrap_or_default())?;
-        parts
-            .filter(|part| !part.is_empty())
-            .try_for_each(|part| write!(f, " {part}"))
+        parts.filter(|part| !part.is_empty()).try_for_each(|part| write!(f, " {part}"))
     }
 }
 
@@ -97,11 +89,7 @@ impl fmt::Display for Problem {
 
 impl Loaded {
     pub(super) fn new(config: Config, file: &Path, lines: Lines) -> Self {
-        Self {
-            config,
-            file: file.to_owned(),
-            lines,
-        }
+        Self { config, file: file.to_owned(), lines }
     }
 
     /// The file, as it was named.
@@ -138,18 +126,11 @@ impl Lines {
     /// What is missing from the whole file is told at its first line.
     pub(super) fn problem(&self, file: &Path, path: &str, message: String) -> Problem {
         let line = Some(self.of(path).unwrap_or(1));
-        Problem {
-            severity: Severity::Error,
-            file: file.to_owned(),
-            line,
-            path: path.to_owned(),
-            message,
-        }
+        Problem { severity: Severity::Error, file: file.to_owned(), line, path: path.to_owned(), message }
     }
 }
 
 /// Whether a path is another or leads to what is inside of it.
 pub(super) fn is_around(outer: &str, path: &str) -> bool {
-    path.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

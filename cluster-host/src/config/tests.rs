@@ -8,9 +8,7 @@ use super::*;
 
 fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
     let env = HashMap::from([("POD_IP", "10.0.0.7"), ("SECRET", "hunter2")]);
-    Config::parse(Path::new("host.toml"), text, &|name| {
-        env.get(name).map(|value| (*value).to_owned())
-    })
+    Config::parse(Path::new("host.toml"), text, &|name| env.get(name).map(|value| (*value).to_owned()))
 }
 
 fn lines(problems: &[Problem]) -> String {
@@ -62,10 +60,7 @@ fn good() {
     assert_eq!(loaded.line_of("topologies.\"a.b\".config"), Some(16));
     assert_eq!(loaded.line_of("nothing"), None);
     let config = &loaded.config;
-    let topologies = config
-        .topologies
-        .iter()
-        .map(|(name, topology)| format!("{name}: {topology:?}\n"));
+    let topologies = config.topologies.iter().map(|(name, topology)| format!("{name}: {topology:?}\n"));
     let shown = format!("{} {:?}\n{:?}\n", config.cluster, config.api, config.node);
     expect![[r#"
         shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)) }
@@ -74,18 +69,8 @@ fn good() {
         c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: InProcess }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
         full: TopologyConfig { strategy: "gossip", config: {"at": "***", "port": "***", "secret": "***"}, connect: Connector(ConnectorConfig { name: "tcp", config: {"port": "***"}, isolation: InProcess }), opts: Options { restart: Transient, max_restarts: 5, max_seconds: 10, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 2s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 30s, max_fraction: 1.0, hold: 300s }), members_max: 1000 }
     "#]].assert_eq(&topologies.fold(shown, |shown, topology| shown + &topology));
-    let prune = |name: &str| {
-        config.topologies[&name.parse::<TopologyName>().unwrap()]
-            .prune
-            .policy()
-    };
-    assert_eq!(
-        prune("a.b"),
-        PrunePolicy {
-            never: true,
-            ..PrunePolicy::default()
-        }
-    );
+    let prune = |name: &str| config.topologies[&name.parse::<TopologyName>().unwrap()].prune.policy();
+    assert_eq!(prune("a.b"), PrunePolicy { never: true, ..PrunePolicy::default() });
     assert_eq!(prune("c"), PrunePolicy::default());
 }
 
@@ -95,17 +80,7 @@ fn secrets_stay_secret() {
     let text = "[topologies.a]\nstrategy = 'gossip'\nconnect = { tcp = { token = '${SECRET}' } }\nconfig = { secret = '${SECRET}' }\n";
     let loaded = parse(text).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
-    assert_eq!(
-        loaded
-            .config
-            .topologies
-            .values()
-            .next()
-            .unwrap()
-            .config
-            .to_value()["secret"],
-        "hunter2"
-    );
+    assert_eq!(loaded.config.topologies.values().next().unwrap().config.to_value()["secret"], "hunter2");
     let problems = parse(&format!("{text}opst = {{}}\n")).unwrap_err();
     assert!(!lines(&problems).contains("hunter2"));
 }
@@ -230,10 +205,7 @@ fn connect() {
         ),
         ("connect = 'tcp'", expect![""]),
     ] {
-        check(
-            &format!("[topologies.a]\nstrategy = 'gossip'\n{connect}\n"),
-            &expected,
-        );
+        check(&format!("[topologies.a]\nstrategy = 'gossip'\n{connect}\n"), &expected);
     }
 }
 
@@ -378,10 +350,7 @@ fn seldom_meant() {
 fn one_line() {
     let loaded = parse("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\n").unwrap();
     let problem = loaded.problem("topologies.a.config", "first\n\tsecond\r\n");
-    assert_eq!(
-        problem.to_string(),
-        "host.toml:1: topologies.a.config: first second"
-    );
+    assert_eq!(problem.to_string(), "host.toml:1: topologies.a.config: first second");
 }
 
 proptest! {
@@ -408,10 +377,7 @@ fn junk_toml() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
             prop::collection::vec((key, inner), 0..3).prop_map(|pairs| {
-                let pairs: Vec<_> = pairs
-                    .iter()
-                    .map(|(key, value)| format!("{key} = {value}"))
-                    .collect();
+                let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
                 format!("{{ {} }}", pairs.join(", "))
             }),
         ]

@@ -49,10 +49,7 @@ where
     D: Deserializer<'de>,
 {
     let topologies = BTreeMap::<Name, TopologyConfig>::deserialize(deserializer)?;
-    Ok(topologies
-        .into_iter()
-        .map(|(name, topology)| (name.0, topology))
-        .collect())
+    Ok(topologies.into_iter().map(|(name, topology)| (name.0, topology)).collect())
 }
 
 fn members_max_default() -> NonZeroUsize {
@@ -75,8 +72,6 @@ struct Name(TopologyName);
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        TopologyName::try_new(&String::deserialize(deserializer)?)
-            .map(Self)
-            .map_err(D::Error::custom)
+        TopologyName::try_new(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }

@@ -11,15 +11,9 @@ use crate::plugin::{self, Isolation, Registry};
 #[must_use]
 pub fn validate(loaded: &Loaded, registry: &Registry) -> Vec<Problem> {
     let local = loaded.config.local_node(0);
-    let asking = Asking {
-        loaded,
-        registry,
-        local: &local,
-    };
+    let asking = Asking { loaded, registry, local: &local };
     let topologies = loaded.config.topologies.iter();
-    topologies
-        .flat_map(|(name, topology)| asking.topology(name, topology))
-        .collect()
+    topologies.flat_map(|(name, topology)| asking.topology(name, topology)).collect()
 }
 
 struct Asking<'a> {
@@ -66,14 +60,7 @@ impl Asking<'_> {
     }
 
     fn ask(&self, question: &Question<'_>) -> Vec<Problem> {
-        let Question {
-            kind,
-            name,
-            config,
-            isolation,
-            name_path,
-            config_path,
-        } = question;
+        let Question { kind, name, config, isolation, name_path, config_path } = question;
         let unusable =
             |reason: &dyn std::error::Error| vec![self.loaded.problem(name_path, reason.to_string())];
         let source = match self.registry.find(*kind, name) {
@@ -87,9 +74,7 @@ impl Asking<'_> {
         match plugin.validate(*kind, name, &config.to_value(), self.local) {
             Ok(errors) | Err(PluginError::Config(errors)) => {
                 let errors = errors.into_iter().map(|error| error.within(config_path));
-                errors
-                    .map(|error| self.loaded.problem(&error.path, error.message))
-                    .collect()
+                errors.map(|error| self.loaded.problem(&error.path, error.message)).collect()
             }
             Err(error) => unusable(&error),
         }

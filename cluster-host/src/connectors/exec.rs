@@ -52,17 +52,11 @@ impl Connector for Exec {
         for (path, command) in commands {
             let Some(command) = command else { continue };
             if command.first().is_none_or(String::is_empty) {
-                errors.push(ConfigError {
-                    path: path.to_owned(),
-                    message: "names no program".to_owned(),
-                });
+                errors.push(ConfigError { path: path.to_owned(), message: "names no program".to_owned() });
             }
             for (index, _) in command.iter().enumerate().filter(|(_, word)| word.contains('\0')) {
                 let path = format!("{path}[{index}]");
-                errors.push(ConfigError {
-                    path,
-                    message: "has a NUL byte".to_owned(),
-                });
+                errors.push(ConfigError { path, message: "has a NUL byte".to_owned() });
             }
         }
         errors
@@ -97,9 +91,7 @@ impl Connector for Exec {
         if finished.is_cut {
             bail!("{program:?} printed more than {LIST_BYTES_MAX} bytes");
         }
-        names(&finished.stdout)
-            .with_context(|| format!("output of {program:?}"))
-            .map(Some)
+        names(&finished.stdout).with_context(|| format!("output of {program:?}")).map(Some)
     }
 }
 

@@ -36,17 +36,8 @@ pub(super) struct Finished {
 /// Runs a command and waits for its end. Dropping the future kills it and its process group.
 pub(super) async fn run(program: &str, arguments: &[&str], stdout_bytes_max: usize) -> io::Result<Finished> {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    command.stdout(if stdout_bytes_max == 0 {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    });
+    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command.stdout(if stdout_bytes_max == 0 { Stdio::null() } else { Stdio::piped() });
     let mut child = command.spawn()?;
     let group = Group::of(&child);
     let (out, err) = (child.stdout.take(), child.stderr.take());
@@ -74,12 +65,7 @@ pub(super) async fn run(program: &str, arguments: &[&str], stdout_bytes_max: usi
             }
         }
     };
-    Ok(Finished {
-        status,
-        is_cut: stdout.is_cut,
-        stdout: stdout.bytes,
-        stderr: stderr.bytes,
-    })
+    Ok(Finished { status, is_cut: stdout.is_cut, stdout: stdout.bytes, stderr: stderr.bytes })
 }
 
 // === impl Finished ===
@@ -92,12 +78,8 @@ impl Finished {
         }
         let stderr = String::from_utf8_lossy(&self.stderr);
         let line = stderr.lines().map(str::trim).find(|line| !line.is_empty());
-        let printable = |line: &str| {
-            line.chars()
-                .filter(|c| !c.is_control())
-                .take(REASON_CHARS_MAX)
-                .collect()
-        };
+        let printable =
+            |line: &str| line.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
         Some(line.map_or_else(|| self.status.to_string(), printable))
     }
 }
@@ -111,12 +93,7 @@ impl Group {
     /// Of a command that was started as the leader of its group and has not been waited for, so that its number
     /// cannot be another's.
     fn of(child: &Child) -> Self {
-        Self(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .and_then(Pid::from_raw),
-        )
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 
     /// The command has ended by itself; what it left running in the background is meant to.
@@ -152,11 +129,7 @@ struct Output {
 
 impl Output {
     fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            bytes_max,
-            is_cut: false,
-        }
+        Self { bytes: Vec::new(), bytes_max, is_cut: false }
     }
 
     /// Reads to the end. An error of a pipe is an end too.

@@ -85,20 +85,15 @@ impl Connector for Tcp {
     const BY_ADDRESS: bool = true;
 
     fn validate(config: &TcpConfig, _local: &LocalNode) -> Vec<ConfigError> {
-        let wrong = |path: &str, message: String| ConfigError {
-            path: path.to_owned(),
-            message,
-        };
+        let wrong = |path: &str, message: String| ConfigError { path: path.to_owned(), message };
         let mut errors = Vec::new();
         if config.port == 0 {
             errors.push(wrong("port", "0 is no port to connect to".to_owned()));
         }
         if !(DEAD_AFTER_MIN..=DEAD_AFTER_MAX).contains(&config.dead_after.get()) {
             let (min, max) = (DEAD_AFTER_MIN.as_secs(), DEAD_AFTER_MAX.as_secs());
-            errors.push(wrong(
-                "dead_after",
-                format!("{} is not between {min}s and {max}s", config.dead_after),
-            ));
+            errors
+                .push(wrong("dead_after", format!("{} is not between {min}s and {max}s", config.dead_after)));
         }
         if config.connect_timeout.get().is_zero() {
             errors.push(wrong("connect_timeout", "must be more than nothing".to_owned()));
@@ -107,11 +102,7 @@ impl Connector for Tcp {
     }
 
     async fn start(config: TcpConfig, ctx: ConnectorContext) -> Result<Self> {
-        Ok(Self {
-            config,
-            ctx,
-            links: Rc::default(),
-        })
+        Ok(Self { config, ctx, links: Rc::default() })
     }
 
     async fn connect(&self, node: &Node) -> Outcome {
@@ -240,10 +231,7 @@ fn endpoint(text: &str, port: u16) -> Endpoint<'_> {
     if let Ok(address) = text.parse() {
         return Endpoint::Address(address);
     }
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Endpoint::Address(SocketAddr::new(ip, port));
     }
@@ -263,10 +251,7 @@ fn is_to_itself(stream: &TcpStream) -> bool {
 fn watch_for_death(stream: &TcpStream, dead_after: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     let interval = (dead_after / KEEPALIVES).max(Duration::from_secs(1));
-    let keepalive = TcpKeepalive::new()
-        .with_time(interval)
-        .with_interval(interval)
-        .with_retries(KEEPALIVES);
+    let keepalive = TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(KEEPALIVES);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(dead_after))
 }

@@ -61,11 +61,7 @@ pub(super) fn read<'d, R: ReadRef<'d>>(data: R) -> Result<PluginElf, Reason> {
     if image.has_text_relocations() {
         return Err(Reason::TextRelocations);
     }
-    Ok(PluginElf {
-        handshake: image.handshake(address)?,
-        symbol,
-        glibc_needed: image.glibc_needed()?,
-    })
+    Ok(PluginElf { handshake: image.handshake(address)?, symbol, glibc_needed: image.glibc_needed()? })
 }
 
 /// The highest `GLIBC_x.y` that a C library defines.
@@ -87,9 +83,7 @@ pub(super) fn highest_glibc_defined<'d, R: ReadRef<'d>>(data: R) -> Option<Glibc
 fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
     const IDENT_BYTES: u64 = 16;
     let bytes = data.len().map_err(|()| unreadable())?;
-    let start = data
-        .read_bytes_at(0, bytes.min(IDENT_BYTES))
-        .map_err(|()| unreadable())?;
+    let start = data.read_bytes_at(0, bytes.min(IDENT_BYTES)).map_err(|()| unreadable())?;
     if start.is_empty() {
         return Err(Reason::Empty);
     }
@@ -97,11 +91,7 @@ fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
         return Err(Reason::NotElf(String::from_utf8_lossy(start).into_owned()));
     }
     let (Some(class), Some(order)) = (start.get(4), start.get(5)) else {
-        return Err(Reason::CutOff {
-            part: "the ELF header",
-            end: IDENT_BYTES,
-            bytes,
-        });
+        return Err(Reason::CutOff { part: "the ELF header", end: IDENT_BYTES, bytes });
     };
     let theirs = match elf::FileClass(*class) {
         elf::ELFCLASS32 => 32,
@@ -121,11 +111,7 @@ fn check_ident<'d, R: ReadRef<'d>>(data: R) -> Result<(), Reason> {
     }
     let end = size_of::<Header>() as u64;
     if bytes < end {
-        return Err(Reason::CutOff {
-            part: "the ELF header",
-            end,
-            bytes,
-        });
+        return Err(Reason::CutOff { part: "the ELF header", end, bytes });
     }
     Ok(())
 }
@@ -139,9 +125,7 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
         let bytes = data.len().map_err(|()| unreadable())?;
         let machine = header.e_machine(endian);
         if MACHINE.is_some_and(|ours| ours != machine) {
-            return Err(Reason::OtherArchitecture {
-                theirs: machine_name(machine),
-            });
+            return Err(Reason::OtherArchitecture { theirs: machine_name(machine) });
         }
         for (part, start, count, size) in [
             (
@@ -171,14 +155,7 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             .map(|entry| (entry.d_tag(endian), entry.val(endian)))
             .take_while(|(tag, _)| *tag != elf::DT_NULL)
             .collect();
-        Ok(Self {
-            data,
-            endian,
-            bytes,
-            segments,
-            sections,
-            dynamic,
-        })
+        Ok(Self { data, endian, bytes, segments, sections, dynamic })
     }
 
     /// What is mapped is in the file.
@@ -207,9 +184,7 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
 
     fn check_kind(&self) -> Result<(), Reason> {
         let header = Header::parse(self.data).map_err(damaged)?;
-        let pie = self
-            .dynamic(elf::DT_FLAGS_1)
-            .is_some_and(|flags| flags & elf::DF_1_PIE.0 != 0);
+        let pie = self.dynamic(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_PIE.0 != 0);
         Err(Reason::NotSharedLibrary(match header.e_type(self.endian) {
             elf::ET_DYN if !pie => return Ok(()),
             elf::ET_DYN | elf::ET_EXEC => "an executable",
@@ -221,19 +196,11 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
 
     /// The tables that the dynamic loader follows are inside of what is mapped from the file.
     fn check_dynamic(&self) -> Result<(), Reason> {
-        let segment = self
-            .segments
-            .iter()
-            .find(|segment| segment.p_type(self.endian) == elf::PT_DYNAMIC);
+        let segment = self.segments.iter().find(|segment| segment.p_type(self.endian) == elf::PT_DYNAMIC);
         let start = segment.map(|segment| segment.p_offset(self.endian));
-        let section = self
-            .sections
-            .iter()
-            .find(|section| section.sh_type(self.endian) == elf::SHT_DYNAMIC);
+        let section = self.sections.iter().find(|section| section.sh_type(self.endian) == elf::SHT_DYNAMIC);
         if start.is_none() || start != section.map(|section| section.sh_offset(self.endian)) {
-            return Err(Reason::Damaged(
-                "it has no dynamic table, or two different ones".to_owned(),
-            ));
+            return Err(Reason::Damaged("it has no dynamic table, or two different ones".to_owned()));
         }
         let size = |tag| self.dynamic(tag).unwrap_or(1);
         for (tag, size) in [
@@ -255,19 +222,14 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
                 continue;
             };
             if self.file_range(address, size).is_none() {
-                return Err(Reason::Damaged(format!(
-                    "dynamic table {tag:?} points outside of the file"
-                )));
+                return Err(Reason::Damaged(format!("dynamic table {tag:?} points outside of the file")));
             }
         }
         Ok(())
     }
 
     fn dynamic(&self, tag: DynamicTag) -> Option<u64> {
-        self.dynamic
-            .iter()
-            .find(|(other, _)| *other == tag)
-            .map(|(_, value)| *value)
+        self.dynamic.iter().find(|(other, _)| *other == tag).map(|(_, value)| *value)
     }
 
     /// Where in the file the bytes at an address come from.
@@ -301,11 +263,7 @@ fn machine_name(machine: elf::Machine) -> String {
 
 fn inside(part: &'static str, start: u64, size: u64, bytes: u64) -> Result<(), Reason> {
     let end = start.saturating_add(size);
-    if end > bytes {
-        Err(Reason::CutOff { part, end, bytes })
-    } else {
-        Ok(())
-    }
+    if end > bytes { Err(Reason::CutOff { part, end, bytes }) } else { Ok(()) }
 }
 
 fn damaged(error: object::read::Error) -> Reason {

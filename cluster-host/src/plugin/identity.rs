@@ -64,9 +64,7 @@ impl Identity {
     pub(super) fn read(handshake: &Handshake) -> Result<Self, Reason> {
         if usize::try_from(handshake.handshake_bytes) != Ok(HANDSHAKE_BYTES) {
             let bytes = handshake.handshake_bytes;
-            return Err(Reason::BadHandshake(format!(
-                "it has {bytes} bytes, not {HANDSHAKE_BYTES}"
-            )));
+            return Err(Reason::BadHandshake(format!("it has {bytes} bytes, not {HANDSHAKE_BYTES}")));
         }
         // The C interface has its number, but no host reads it yet.
         if handshake.interface != INTERFACE_ABI_STABLE {
@@ -95,9 +93,7 @@ impl Identity {
     /// Whether the plugin offers this.
     #[must_use]
     pub fn offers(&self, kind: OfferKind, name: &str) -> bool {
-        self.offers
-            .iter()
-            .any(|offer| offer.kind == kind && offer.name == name)
+        self.offers.iter().any(|offer| offer.kind == kind && offer.name == name)
     }
 }
 
@@ -134,9 +130,7 @@ fn text(what: &str, padded: &[u8]) -> Result<String, Reason> {
     let valid = str::from_utf8(text).ok().filter(|text| {
         padding.iter().all(|byte| *byte == 0) && !text.is_empty() && !text.chars().any(char::is_control)
     });
-    valid
-        .map(str::to_owned)
-        .ok_or_else(|| Reason::BadHandshake(format!("its {what} is not valid")))
+    valid.map(str::to_owned).ok_or_else(|| Reason::BadHandshake(format!("its {what} is not valid")))
 }
 
 fn offers(list: &str) -> Result<Vec<Offer>, Reason> {
@@ -148,29 +142,20 @@ fn offers(list: &str) -> Result<Vec<Offer>, Reason> {
             // A kind of a later minor version.
             Some((kind, _)) if kind.len() == 1 => continue,
             _ => {
-                return Err(Reason::BadHandshake(format!(
-                    "the offer {word:?} is not s:NAME or c:NAME"
-                )));
+                return Err(Reason::BadHandshake(format!("the offer {word:?} is not s:NAME or c:NAME")));
             }
         };
         if !is_offer_name(name) {
-            return Err(Reason::BadHandshake(format!(
-                "the offer {word:?} has no valid name"
-            )));
+            return Err(Reason::BadHandshake(format!("the offer {word:?} has no valid name")));
         }
-        let offer = Offer {
-            kind,
-            name: name.to_owned(),
-        };
+        let offer = Offer { kind, name: name.to_owned() };
         if offers.contains(&offer) {
             return Err(Reason::BadHandshake(format!("it offers {word:?} twice")));
         }
         offers.push(offer);
     }
     if offers.is_empty() {
-        return Err(Reason::BadHandshake(
-            "it offers nothing that this host knows".to_owned(),
-        ));
+        return Err(Reason::BadHandshake("it offers nothing that this host knows".to_owned()));
     }
     Ok(offers)
 }
@@ -178,9 +163,7 @@ fn offers(list: &str) -> Result<Vec<Offer>, Reason> {
 /// `[a-z0-9][a-z0-9_-]*`, so that no name is a path or an option.
 fn is_offer_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -193,10 +176,7 @@ mod tests {
     #[test]
     fn offer_lists() {
         let names = |list| offers(list).map(|offers| offers.into_iter().map(|o| o.name).collect::<Vec<_>>());
-        assert_eq!(
-            names("s:epmd s:local_epmd  c:erlang x:new").unwrap(),
-            ["epmd", "local_epmd", "erlang"]
-        );
+        assert_eq!(names("s:epmd s:local_epmd  c:erlang x:new").unwrap(), ["epmd", "local_epmd", "erlang"]);
         assert_eq!(names("s:a c:a").unwrap(), ["a", "a"]);
         for (list, reason) in [
             ("", "it offers nothing that this host knows"),

@@ -68,10 +68,7 @@ pub(super) fn open_inspected(path: &Path) -> Result<(File, Inspected), Refusal> 
     };
     Directory::open(directory)
         .and_then(|directory| directory.inspect(path))
-        .map_err(|reason| Refusal {
-            path: path.to_owned(),
-            reason,
-        })
+        .map_err(|reason| Refusal { path: path.to_owned(), reason })
 }
 
 // === impl Directory ===
@@ -90,9 +87,7 @@ impl Directory {
         let file = self.open_file(path)?;
         let metadata = file.metadata().map_err(Reason::Unreadable)?;
         if metadata.len() > PLUGIN_BYTES_MAX {
-            return Err(Reason::TooLarge {
-                bytes: metadata.len(),
-            });
+            return Err(Reason::TooLarge { bytes: metadata.len() });
         }
         let plugin = elf::read(&ReadCache::new(&file))?;
         let identity = Identity::parse(&plugin.symbol, &plugin.handshake)?;
@@ -141,10 +136,7 @@ impl Stamp {
 fn check_machine(identity: &Identity, glibc_needed: Option<machine::GlibcVersion>) -> Result<(), Reason> {
     let ours = machine::target();
     if identity.target != ours {
-        return Err(Reason::OtherTarget {
-            theirs: identity.target.clone(),
-            ours: ours.to_owned(),
-        });
+        return Err(Reason::OtherTarget { theirs: identity.target.clone(), ours: ours.to_owned() });
     }
     if let (Some(needed), Some(have)) = (glibc_needed, machine::glibc())
         && needed > have

@@ -5,10 +5,7 @@
 //! opened by, and with a reused number it would silently give back the library of before. Nothing is ever
 //! unloaded either, because threads and thread-local destructors of a plugin may outlive its last use.
 
-#![allow(
-    unsafe_code,
-    reason = "loading a shared library runs foreign code, whatever one does"
-)]
+#![allow(unsafe_code, reason = "loading a shared library runs foreign code, whatever one does")]
 
 use std::{
     collections::HashMap,
@@ -86,9 +83,7 @@ pub enum LoadError {
 /// [`LoadError`]; other plugins are as they were.
 pub fn load(source: Source<'_>, isolation: Isolation) -> Result<LoadedPlugin, LoadError> {
     if isolation == Isolation::Process {
-        return Err(LoadError::NoProcessIsolation {
-            source_name: source.to_string(),
-        });
+        return Err(LoadError::NoProcessIsolation { source_name: source.to_string() });
     }
     match source {
         Source::Builtin(builtin) => checked(builtin.entry, &source),
@@ -104,10 +99,7 @@ fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
     if inspected.handshake != seen.handshake {
         return Err(LoadError::Changed(seen.path.clone()));
     }
-    let mut loaded = LOADED
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(plugin) = loaded.get(&inspected.stamp) {
         return Ok(*plugin);
     }
@@ -118,10 +110,8 @@ fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
 }
 
 fn checked(entry: &'static PluginEntry, source: &Source<'_>) -> Result<LoadedPlugin, LoadError> {
-    LoadedPlugin::from_entry(entry).map_err(|error| LoadError::Layout {
-        source_name: source.to_string(),
-        message: error.to_string(),
-    })
+    LoadedPlugin::from_entry(entry)
+        .map_err(|error| LoadError::Layout { source_name: source.to_string(), message: error.to_string() })
 }
 
 fn open_library(file: File, inspected: &Inspected) -> Result<&'static PluginEntry, LoadError> {

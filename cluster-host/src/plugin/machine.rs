@@ -61,10 +61,8 @@ pub(super) fn target() -> &'static str {
 /// Names of the processor features among `bits` (see [`CPU_FEATURES`]) that this machine lacks.
 pub(super) fn cpu_lacks(bits: u64) -> Vec<&'static str> {
     let known = CPU_FEATURES.iter().enumerate();
-    let mut lacking: Vec<_> = known
-        .filter(|(bit, name)| bits & (1 << bit) != 0 && !cpu_has(name))
-        .map(|(_, name)| *name)
-        .collect();
+    let mut lacking: Vec<_> =
+        known.filter(|(bit, name)| bits & (1 << bit) != 0 && !cpu_has(name)).map(|(_, name)| *name).collect();
     if bits >> CPU_FEATURES.len() != 0 {
         lacking.push("features unknown to this host");
     }
@@ -102,10 +100,7 @@ impl GlibcVersion {
             return Some(Self { major: 2, minor: 36 });
         }
         let mut numbers = numbers.split('.').map(str::parse);
-        Some(Self {
-            major: numbers.next()?.ok()?,
-            minor: numbers.next()?.ok()?,
-        })
+        Some(Self { major: numbers.next()?.ok()?, minor: numbers.next()?.ok()? })
     }
 }
 

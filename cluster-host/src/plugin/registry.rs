@@ -124,26 +124,18 @@ impl Registry {
     /// itself is told by [`Registry::problem`], so that what is linked in can work without it.
     #[must_use]
     pub fn scan(directory: &Path) -> Self {
-        let mut registry = Self {
-            directory: Some(directory.to_owned()),
-            ..Self::default()
-        };
+        let mut registry = Self { directory: Some(directory.to_owned()), ..Self::default() };
         let mut names = match plugin_names(directory) {
             Ok(names) => names,
             Err(error) => {
-                registry.problem = Some(DirectoryError::Unreadable {
-                    directory: directory.to_owned(),
-                    error,
-                });
+                registry.problem =
+                    Some(DirectoryError::Unreadable { directory: directory.to_owned(), error });
                 return registry;
             }
         };
         if names.len() > PLUGIN_FILES_MAX {
             let files = names.len();
-            registry.problem = Some(DirectoryError::TooMany {
-                directory: directory.to_owned(),
-                files,
-            });
+            registry.problem = Some(DirectoryError::TooMany { directory: directory.to_owned(), files });
             names.truncate(PLUGIN_FILES_MAX);
         }
         // What is wrong with the directory is told of each file: that is where an operator looks.
@@ -153,16 +145,12 @@ impl Registry {
             .map(|name| {
                 let path = directory.join(name);
                 let result = match &opened {
-                    Ok(opened) => opened.inspect(&path).map_err(|reason| Refusal {
-                        path: path.clone(),
-                        reason,
-                    }),
+                    Ok(opened) => {
+                        opened.inspect(&path).map_err(|reason| Refusal { path: path.clone(), reason })
+                    }
                     Err(_) => open_inspected(&path),
                 };
-                PluginFile {
-                    result: result.map(|(_, inspected)| inspected),
-                    path,
-                }
+                PluginFile { result: result.map(|(_, inspected)| inspected), path }
             })
             .collect();
         registry
@@ -173,10 +161,7 @@ impl Registry {
     /// # Errors
     /// What is wrong with its handshake: a mistake in the program.
     pub fn with_builtin(mut self, entry: &'static PluginEntry) -> Result<Self, Reason> {
-        self.builtins.push(Builtin {
-            entry,
-            identity: Identity::read(entry.handshake())?,
-        });
+        self.builtins.push(Builtin { entry, identity: Identity::read(entry.handshake())? });
         Ok(self)
     }
 
@@ -207,10 +192,7 @@ impl Registry {
     /// All that may be loaded, what is linked in first.
     pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
         let files = self.files.iter().filter_map(|file| file.result.as_ref().ok());
-        self.builtins
-            .iter()
-            .map(Source::Builtin)
-            .chain(files.map(Source::File))
+        self.builtins.iter().map(Source::Builtin).chain(files.map(Source::File))
     }
 
     /// Everything that is offered, and by whom, sorted by kind and name. A name can be there twice.
@@ -229,9 +211,7 @@ impl Registry {
     /// # Errors
     /// [`LookupError`] when nobody does, or more than one.
     pub fn find(&self, kind: OfferKind, name: &str) -> Result<Source<'_>, LookupError> {
-        let mut found = self
-            .sources()
-            .filter(|source| source.identity().offers(kind, name));
+        let mut found = self.sources().filter(|source| source.identity().offers(kind, name));
         let Some(first) = found.next() else {
             return Err(self.unknown(kind, name));
         };
@@ -240,11 +220,7 @@ impl Registry {
             return Ok(first);
         }
         let sources = [first.to_string()].into_iter().chain(others).collect();
-        Err(LookupError::Ambiguous {
-            kind,
-            name: name.to_owned(),
-            sources,
-        })
+        Err(LookupError::Ambiguous { kind, name: name.to_owned(), sources })
     }
 
     fn unknown(&self, kind: OfferKind, name: &str) -> LookupError {
@@ -256,10 +232,7 @@ impl Registry {
             .map(|(offer, _)| offer.name.as_str())
             .collect();
         let near = nearest(name, offered.iter().copied()).map(str::to_owned);
-        if let Some((other, _)) = offers
-            .iter()
-            .find(|(offer, _)| offer.kind != kind && offer.name == name)
-        {
+        if let Some((other, _)) = offers.iter().find(|(offer, _)| offer.kind != kind && offer.name == name) {
             hints.push(format!("{name:?} is a {}", other.kind));
         }
         if let Some(problem) = &self.problem {
@@ -277,16 +250,9 @@ impl Registry {
         }
         let more = refused.count();
         if more > 0 {
-            hints.push(format!(
-                "{more} more files are refused, see `cluster-host plugins`"
-            ));
+            hints.push(format!("{more} more files are refused, see `cluster-host plugins`"));
         }
-        LookupError::Unknown {
-            kind,
-            name: name.to_owned(),
-            near,
-            hints,
-        }
+        LookupError::Unknown { kind, name: name.to_owned(), near, hints }
     }
 
     fn directory_words(&self) -> String {
@@ -330,16 +296,13 @@ impl fmt::Display for Source<'_> {
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builtin")
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("Builtin").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for DidYouMean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .map_or(Ok(()), |name| write!(f, "; did you mean {name:?}?"))
+        self.0.map_or(Ok(()), |name| write!(f, "; did you mean {name:?}?"))
     }
 }
 

@@ -32,15 +32,10 @@ pub(super) fn check_file(stat: &Stat) -> Result<(), Reason> {
     }
     let euid = geteuid().as_raw();
     if stat.st_uid != 0 && stat.st_uid != euid {
-        return Err(Reason::ForeignOwner {
-            uid: stat.st_uid,
-            euid,
-        });
+        return Err(Reason::ForeignOwner { uid: stat.st_uid, euid });
     }
     if stat.st_mode & OTHERS_WRITE != 0 {
-        return Err(Reason::Writable {
-            mode: stat.st_mode & PERMISSIONS,
-        });
+        return Err(Reason::Writable { mode: stat.st_mode & PERMISSIONS });
     }
     Ok(())
 }
@@ -60,19 +55,12 @@ pub(super) fn check_directory(directory: &Path) -> Result<PathBuf, Reason> {
 fn check_ancestor(directory: &Path, stat: &fs::Metadata, euid: u32) -> Result<(), Reason> {
     let (uid, mode) = (stat.uid(), stat.mode());
     if uid != 0 && uid != euid && !(uid == OVERFLOW_UID && root_is_outside()) {
-        return Err(Reason::ForeignDirectory {
-            directory: directory.to_owned(),
-            uid,
-            euid,
-        });
+        return Err(Reason::ForeignDirectory { directory: directory.to_owned(), uid, euid });
     }
     // In a sticky directory nobody removes or renames what belongs to others.
     let allowed = mode & STICKY != 0 || is_private_group(stat, euid) && mode & OTHERS_WRITE == GROUP_WRITE;
     if mode & OTHERS_WRITE != 0 && !allowed {
-        return Err(Reason::WritableDirectory {
-            directory: directory.to_owned(),
-            mode: mode & PERMISSIONS,
-        });
+        return Err(Reason::WritableDirectory { directory: directory.to_owned(), mode: mode & PERMISSIONS });
     }
     Ok(())
 }
@@ -108,11 +96,7 @@ fn root_is_outside() -> bool {
 fn id_outside(map: &str, id: u32) -> Option<u64> {
     map.lines().find_map(|line| {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let (inside, outside, count) = (
-            numbers.next()?.ok()?,
-            numbers.next()?.ok()?,
-            numbers.next()?.ok()?,
-        );
+        let (inside, outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
         let within = u64::from(id).checked_sub(inside)?;
         (within < count).then(|| outside.saturating_add(within))
     })
@@ -129,18 +113,11 @@ mod tests {
         assert_eq!(id_outside(all, OVERFLOW_UID), Some(u64::from(OVERFLOW_UID)));
         let one = "         0       1000          1\n";
         assert_eq!(
-            (
-                id_outside(one, 0),
-                id_outside(one, 1),
-                id_outside(one, OVERFLOW_UID)
-            ),
+            (id_outside(one, 0), id_outside(one, 1), id_outside(one, OVERFLOW_UID)),
             (Some(1000), None, None)
         );
         let two = "0 1000 1\n1 100000 65536\n";
-        assert_eq!(
-            (id_outside(two, 0), id_outside(two, 33)),
-            (Some(1000), Some(100_032))
-        );
+        assert_eq!((id_outside(two, 0), id_outside(two, 33)), (Some(1000), Some(100_032)));
         assert_eq!(id_outside("", 0), None);
     }
 }

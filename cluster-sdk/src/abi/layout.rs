@@ -48,7 +48,10 @@ fn compare(
 }
 
 fn one_line(err: &AbiInstabilityError, first: &AbiInstability) -> String {
-    let place: Vec<_> = err.stack_trace.iter().map(|step| name(&step.found)).collect();
+    // Pointers are steps without a name ("0"), functions come twice, their parameters as one list with commas.
+    let mut place: Vec<_> = err.stack_trace.iter().map(|step| name(&step.found)).collect();
+    place.retain(|step| *step != "0" && !step.contains(','));
+    place.dedup();
     let mut shown = err.clone();
     shown.errs = vec![first.clone()].into();
     let shown = shown.to_string();
@@ -123,7 +126,7 @@ mod tests {
         for wrong in [layout::<changed::Table_Ref>(), layout::<swapped::Table_Ref>()] {
             for (ours, theirs) in [(0, 0), (0, 1), (1, 0)] {
                 let line = compare(first, ours, wrong, theirs).unwrap_err();
-                assert!(line.starts_with("ABI layout differs at ") && !line.contains('\n'), "{line}");
+                assert!(line.starts_with("ABI layout differs at p") && !line.contains('\n'), "{line}");
             }
         }
         let line = compare(second, 1, first, 1).unwrap_err();

@@ -99,14 +99,9 @@ impl HostLink {
     }
 
     fn section(&self, section: SectionCode, nodes: &NodeList) -> Result<(), Refused> {
-        let mut following = nodes.as_bytes().len();
         for chunk in chunks(nodes.as_bytes()) {
-            following = following.saturating_sub(chunk.len());
-            let hint = u64::try_from(following).unwrap_or(u64::MAX);
-            self.checked(|table, ctx| {
-                // SAFETY: as in `ping`; the bytes are lent for the call.
-                unsafe { table.report_chunk()(ctx, section, Bytes::new(chunk), hint) }
-            })?;
+            // SAFETY: as in `ping`; the bytes are lent for the call.
+            self.checked(|table, ctx| unsafe { table.report_chunk()(ctx, section, Bytes::new(chunk)) })?;
         }
         Ok(())
     }

@@ -224,10 +224,8 @@ pub struct HostTable {
         completeness: CompletenessCode,
         ttl_ms: u64,
     ) -> Code,
-    /// Whole records, at most [`CHUNK_BYTES_MAX`] bytes. How many bytes of the section follow in other chunks is a hint:
-    /// with it the host makes room once, which for a large report is most of the work.
-    pub report_chunk:
-        unsafe extern "C" fn(ctx: HostCtx, section: SectionCode, records: Bytes, following: u64) -> Code,
+    /// Whole records, at most [`CHUNK_BYTES_MAX`] bytes.
+    pub report_chunk: unsafe extern "C" fn(ctx: HostCtx, section: SectionCode, records: Bytes) -> Code,
     /// Ends a report: only now it counts, or is refused.
     pub report_commit: unsafe extern "C" fn(ctx: HostCtx) -> Code,
     /// How the topology does; the counters are a JSON object of numbers.

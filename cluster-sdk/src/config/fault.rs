@@ -46,10 +46,7 @@ impl Fault {
         } else if text.starts_with("missing field `") {
             Kind::MissingKey(first)
         } else if text.starts_with("unknown variant `") {
-            Kind::UnknownVariant {
-                found: first,
-                possible: others(),
-            }
+            Kind::UnknownVariant { found: first, possible: others() }
         } else if text.starts_with("data did not match any variant of untagged enum") {
             Kind::NoForm
         } else {
@@ -78,24 +75,14 @@ fn in_words(text: &str) -> String {
     let Some((what, expected)) = text.rsplit_once(", expected ") else {
         return text.to_owned();
     };
-    let Some(found) = ["invalid type: ", "invalid value: "]
-        .iter()
-        .find_map(|start| what.strip_prefix(start))
+    let Some(found) = ["invalid type: ", "invalid value: "].iter().find_map(|start| what.strip_prefix(start))
     else {
         // A list in place of a table is read as its fields in their order, and complains about their count.
         let is_table = expected.starts_with("struct ") && what.starts_with("invalid length ");
-        return if is_table {
-            "expected a table, found a list".to_owned()
-        } else {
-            text.to_owned()
-        };
+        return if is_table { "expected a table, found a list".to_owned() } else { text.to_owned() };
     };
     let expected = expected_in_words(expected);
-    let hint = if is_quoted_needlessly(found, &expected) {
-        ": write it without quotes"
-    } else {
-        ""
-    };
+    let hint = if is_quoted_needlessly(found, &expected) { ": write it without quotes" } else { "" };
     format!("expected {expected}, found {}{hint}", found_in_words(found))
 }
 
@@ -138,10 +125,7 @@ fn expected_in_words(expected: &str) -> String {
 }
 
 fn is_quoted_needlessly(found: &str, expected: &str) -> bool {
-    let Some(text) = found
-        .strip_prefix("string \"")
-        .and_then(|text| text.strip_suffix('"'))
-    else {
+    let Some(text) = found.strip_prefix("string \"").and_then(|text| text.strip_suffix('"')) else {
         return false;
     };
     match expected {

@@ -47,14 +47,7 @@ impl Repair {
     pub(super) fn new(value: Value, schema: fn() -> Value) -> Self {
         let schema = LazyCell::new(schema);
         let (touched, taken, meant) = Default::default();
-        Self {
-            value,
-            schema,
-            errors: Vec::new(),
-            touched,
-            taken,
-            meant,
-        }
+        Self { value, schema, errors: Vec::new(), touched, taken, meant }
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -88,9 +81,7 @@ impl Repair {
             Kind::UnknownKey { possible } => self.unknown_key(&place, &fault.place, possible),
             Kind::MissingKey(key) => {
                 place.push(Step::Key(key.clone()));
-                let purpose = Shape::at(&self.schema, &place)
-                    .description()
-                    .map(|text| format!(" ({text})"));
+                let purpose = Shape::at(&self.schema, &place).description().map(|text| format!(" ({text})"));
                 format!("{MISSING}{}", purpose.unwrap_or_default())
             }
             Kind::UnknownVariant { found, possible } => {
@@ -121,10 +112,7 @@ impl Repair {
     }
 
     fn note(&mut self, place: &[Step], message: String) {
-        let error = ConfigError {
-            path: render(&self.original(place)),
-            message,
-        };
+        let error = ConfigError { path: render(&self.original(place)), message };
         let told = self.errors.iter().any(|other| other.path == error.path);
         if !told && self.errors.len() < ERRORS_MAX {
             self.errors.push(error);
@@ -147,11 +135,7 @@ impl Repair {
         } else {
             keys.into_iter().collect()
         };
-        let name = if is_lost {
-            format!(" `{key}`")
-        } else {
-            String::new()
-        };
+        let name = if is_lost { format!(" `{key}`") } else { String::new() };
         if possible.is_empty() {
             return format!("unknown key{name}; none are possible here");
         }
@@ -160,8 +144,7 @@ impl Repair {
             let mut meant_place = self.original(table);
             meant_place.push(Step::Key(meant));
             let path = render(&meant_place);
-            self.errors
-                .retain(|error| error.path != path || !error.message.starts_with(MISSING));
+            self.errors.retain(|error| error.path != path || !error.message.starts_with(MISSING));
             self.meant.insert(meant_place);
         }
         message
@@ -217,9 +200,7 @@ impl Repair {
     /// Whether serde would not complain here if the config were as its author wrote it. A complaint about a `whole`
     /// may also come from a change further down.
     fn is_our_doing(&self, original: &[Step], whole: bool) -> bool {
-        self.touched
-            .keys()
-            .any(|place| original.starts_with(place) || (whole && place.starts_with(original)))
+        self.touched.keys().any(|place| original.starts_with(place) || (whole && place.starts_with(original)))
     }
 
     /// The steps as far as they lead somewhere, without the variants that are no key.
@@ -241,9 +222,7 @@ impl Repair {
                 // The variant of an enum, which is not always told.
                 (None, Some(step), _) => match only_key(value) {
                     Some(variant)
-                        if value
-                            .get(&variant)
-                            .is_some_and(|inner| child(inner, &step).is_some()) =>
+                        if value.get(&variant).is_some_and(|inner| child(inner, &step).is_some()) =>
                     {
                         place.extend([Step::Key(variant), step]);
                         return place;
@@ -263,10 +242,9 @@ impl Repair {
             original.push(match step {
                 Step::Index(index) => {
                     let taken = self.taken.get(&original).into_iter().flatten();
-                    Step::Index(taken.fold(
-                        *index,
-                        |index, taken| if *taken <= index { index + 1 } else { index },
-                    ))
+                    Step::Index(
+                        taken.fold(*index, |index, taken| if *taken <= index { index + 1 } else { index }),
+                    )
                 }
                 Step::Key(_) => step.clone(),
             });
@@ -301,9 +279,7 @@ fn only_key(value: &Value) -> Option<String> {
 
 fn suggestion(word: &str, possible: &[&str]) -> String {
     let meant = nearest(word, possible.iter().copied());
-    let meant = meant
-        .map(|key| format!("did you mean `{key}`? "))
-        .unwrap_or_default();
+    let meant = meant.map(|key| format!("did you mean `{key}`? ")).unwrap_or_default();
     let shown: Vec<&str> = possible.iter().copied().take(POSSIBLE_SHOWN_MAX).collect();
     let more = if possible.len() > shown.len() { ", …" } else { "" };
     format!("{meant}possible: `{}`{more}", shown.join("`, `"))

@@ -21,20 +21,14 @@ pub(super) struct Shape<'a> {
 impl<'a> Shape<'a> {
     /// The place at the end of `steps`.
     pub(super) fn at(root: &'a Value, steps: &[Step]) -> Self {
-        let whole = Self {
-            root,
-            schemas: vec![root],
-        }
-        .expanded();
+        let whole = Self { root, schemas: vec![root] }.expanded();
         steps.iter().fold(whole, |place, step| place.child(step))
     }
 
     fn child(&self, step: &Step) -> Self {
         let step_into = |schema: &'a Value| match step {
             Step::Key(key) => {
-                let own = schema
-                    .get("properties")
-                    .and_then(|properties| properties.get(key));
+                let own = schema.get("properties").and_then(|properties| properties.get(key));
                 own.or_else(|| schema.get("additionalProperties"))
             }
             Step::Index(index) => {
@@ -42,11 +36,8 @@ impl<'a> Shape<'a> {
                 own.or_else(|| schema.get("items"))
             }
         };
-        Self {
-            root: self.root,
-            schemas: self.schemas.iter().copied().filter_map(step_into).collect(),
-        }
-        .expanded()
+        Self { root: self.root, schemas: self.schemas.iter().copied().filter_map(step_into).collect() }
+            .expanded()
     }
 
     /// With what is referred to and with all alternatives.
@@ -55,10 +46,7 @@ impl<'a> Shape<'a> {
         for schema in &self.schemas {
             self.expand(schema, NESTING_MAX, &mut expanded);
         }
-        Self {
-            root: self.root,
-            schemas: expanded,
-        }
+        Self { root: self.root, schemas: expanded }
     }
 
     fn expand(&self, schema: &'a Value, nesting: usize, into: &mut Vec<&'a Value>) {
@@ -66,10 +54,7 @@ impl<'a> Shape<'a> {
             return;
         };
         into.push(schema);
-        let referred = schema
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|target| target.strip_prefix('#'));
+        let referred = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         if let Some(target) = referred.and_then(|pointer| self.root.pointer(pointer)) {
             self.expand(target, nesting, into);
         }
@@ -82,13 +67,8 @@ impl<'a> Shape<'a> {
 
     /// The keys that a table here may have.
     pub(super) fn keys(&self) -> BTreeSet<&'a str> {
-        let properties = self
-            .schemas
-            .iter()
-            .filter_map(|schema| schema.get("properties")?.as_object());
-        properties
-            .flat_map(|properties| properties.keys().map(String::as_str))
-            .collect()
+        let properties = self.schemas.iter().filter_map(|schema| schema.get("properties")?.as_object());
+        properties.flat_map(|properties| properties.keys().map(String::as_str)).collect()
     }
 
     /// The first line of the author's documentation of this place (not of its type, which is seldom to the point).
@@ -102,10 +82,7 @@ impl<'a> Shape<'a> {
         let mut forms: BTreeMap<String, ()> = BTreeMap::new();
         for schema in &self.schemas {
             let constants = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-            let constants: Vec<String> = constants
-                .chain(schema.get("const"))
-                .map(Value::to_string)
-                .collect();
+            let constants: Vec<String> = constants.chain(schema.get("const")).map(Value::to_string).collect();
             if !constants.is_empty() {
                 forms.extend(constants.into_iter().map(|constant| (constant, ())));
                 continue;
@@ -119,15 +96,8 @@ impl<'a> Shape<'a> {
     pub(super) fn stand_ins(&self) -> Vec<Value> {
         let mut values: Vec<Value> = Vec::new();
         for schema in &self.schemas {
-            let given = ["default", "const"]
-                .into_iter()
-                .filter_map(|word| schema.get(word));
-            let choices = schema
-                .get("enum")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .take(1);
+            let given = ["default", "const"].into_iter().filter_map(|word| schema.get(word));
+            let choices = schema.get("enum").and_then(Value::as_array).into_iter().flatten().take(1);
             values.extend(given.chain(choices).cloned());
             values.extend(types(schema).filter_map(|name| stand_in(name, schema)));
         }
@@ -166,11 +136,7 @@ fn form(name: &str, schema: &Value) -> Option<String> {
         "boolean" => "true or false".to_owned(),
         "array" => "a list".to_owned(),
         "object" => {
-            let required = schema
-                .get("required")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
+            let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
             let keys: Vec<&str> = required.filter_map(Value::as_str).collect();
             if keys.is_empty() {
                 "a table".to_owned()

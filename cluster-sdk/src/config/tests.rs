@@ -71,11 +71,7 @@ struct Strict;
 impl TryFrom<String> for Strict {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        if text.len() == 17 {
-            Ok(Self)
-        } else {
-            Err(format!("{text:?} is not of 17 bytes"))
-        }
+        if text.len() == 17 { Ok(Self) } else { Err(format!("{text:?} is not of 17 bytes")) }
     }
 }
 
@@ -190,11 +186,7 @@ fn wrong_values() {
         json!("text"),
     ];
     let lines = |value| {
-        parse::<Config>(value)
-            .unwrap_err()
-            .iter()
-            .map(|error| format!("{error}\n"))
-            .collect::<String>()
+        parse::<Config>(value).unwrap_err().iter().map(|error| format!("{error}\n")).collect::<String>()
     };
     expect![[r#"
         port: expected a whole number from 0 to 65535, found -1
@@ -265,10 +257,7 @@ fn paths() {
     assert_eq!(key_path("", "a-b"), "a-b");
     assert_eq!(key_path("a", "b.c"), "a.\"b.c\"");
     let within = |path| ConfigError::new(path, "wrong").within("topologies.x").path;
-    assert_eq!(
-        ["", "[1]", "hosts"].map(within),
-        ["topologies.x", "topologies.x[1]", "topologies.x.hosts"]
-    );
+    assert_eq!(["", "[1]", "hosts"].map(within), ["topologies.x", "topologies.x[1]", "topologies.x.hosts"]);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -19,10 +19,7 @@ fn check(config: Value, expected: &Expect) {
 #[test]
 fn defaults_and_libcluster_options() {
     let config = parse::<Config>(json!({})).unwrap();
-    assert_eq!(
-        (config.port.get(), config.multicast_ttl, config.broadcast_only),
-        (45_892, 1, false)
-    );
+    assert_eq!((config.port.get(), config.multicast_ttl, config.broadcast_only), (45_892, 1, false));
     assert_eq!(config.multicast_addr, Ipv4Addr::new(230, 1, 1, 251));
     assert_eq!(config.heartbeat_timeout.get(), Duration::from_secs(30));
     assert!(config.errors(&LocalNode::default()).is_empty());
@@ -42,10 +39,7 @@ fn options_are_described() {
     let options = schema.get("properties").and_then(Value::as_object).unwrap();
     assert_eq!(options.len(), 11);
     for (name, option) in options {
-        let description = option
-            .get("description")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let description = option.get("description").and_then(Value::as_str).unwrap_or_default();
         assert!(description.contains("Default"), "{name}: {description:?}");
     }
 }
@@ -95,26 +89,11 @@ fn too_many_attributes() {
 /// Targets with and without a port; what is no target.
 #[test]
 fn targets() {
-    let target = |text: &str| {
-        text.parse::<Target>()
-            .map(|target| (target.host, target.port.map(NonZeroU16::get)))
-    };
+    let target =
+        |text: &str| text.parse::<Target>().map(|target| (target.host, target.port.map(NonZeroU16::get)));
     assert_eq!(target("10.0.0.5"), Ok(("10.0.0.5".to_owned(), None)));
-    assert_eq!(
-        target("seed.example:4711"),
-        Ok(("seed.example".to_owned(), Some(4_711)))
-    );
-    for bad in [
-        "",
-        ":1",
-        "a:0",
-        "a:65536",
-        "a:b:1",
-        "fd00::1",
-        "[fd00::1]:1",
-        "a/b",
-        "http://a",
-    ] {
+    assert_eq!(target("seed.example:4711"), Ok(("seed.example".to_owned(), Some(4_711))));
+    for bad in ["", ":1", "a:0", "a:65536", "a:b:1", "fd00::1", "[fd00::1]:1", "a/b", "http://a"] {
         assert!(target(bad).is_err(), "{bad}");
     }
 }

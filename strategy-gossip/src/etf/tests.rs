@@ -17,10 +17,7 @@ const TERMS: &[(&str, &[u8])] = &[
     ("{1} as large tuple", &[105, 0, 0, 0, 1, 97, 1]),
     ("[]", &[106]),
     ("\"ab\"", &[107, 0, 2, b'a', b'b']),
-    (
-        "[[1], 2 | 3]",
-        &[108, 0, 0, 0, 2, 108, 0, 0, 0, 1, 97, 1, 106, 97, 2, 97, 3],
-    ),
+    ("[[1], 2 | 3]", &[108, 0, 0, 0, 2, 108, 0, 0, 0, 1, 97, 1, 106, 97, 2, 97, 3]),
     ("<<\"ab\">>", &[109, 0, 0, 0, 2, b'a', b'b']),
     ("<<5:3>>", &[77, 0, 0, 0, 1, 3, 160]),
     ("1 bsl 40", &[110, 6, 0, 0, 0, 0, 0, 0, 1]),
@@ -31,23 +28,11 @@ const TERMS: &[(&str, &[u8])] = &[
     ("a reference", &[101, 119, 1, b'a', 0, 0, 0, 1, 0]),
     ("a port", &[102, 119, 1, b'a', 0, 0, 0, 1, 0]),
     ("a pid", &[103, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0, 0]),
-    (
-        "a new reference",
-        &[114, 0, 2, 119, 1, b'a', 1, 0, 0, 0, 1, 0, 0, 0, 2],
-    ),
-    (
-        "a new pid",
-        &[88, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
-    ),
+    ("a new reference", &[114, 0, 2, 119, 1, b'a', 1, 0, 0, 0, 1, 0, 0, 0, 2]),
+    ("a new pid", &[88, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
     ("a new port", &[89, 119, 1, b'a', 0, 0, 0, 1, 0, 0, 0, 0]),
-    (
-        "a newer reference",
-        &[90, 0, 1, 119, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 1],
-    ),
-    (
-        "a v4 port",
-        &[120, 119, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
-    ),
+    ("a newer reference", &[90, 0, 1, 119, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 1]),
+    ("a v4 port", &[120, 119, 1, b'a', 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
 ];
 
 /// Each type of term is skipped to its end exactly, and is an error when cut off anywhere.
@@ -58,11 +43,7 @@ fn skips_every_type() {
         assert_eq!(reader.skip(), Ok(()), "{what}");
         assert!(reader.bytes.is_empty(), "{what} leaves {:?}", reader.bytes);
         for cut in 0..term.len() {
-            assert_eq!(
-                Reader::new(&term[..cut]).skip(),
-                Err(EtfError::Truncated),
-                "{what} cut to {cut}"
-            );
+            assert_eq!(Reader::new(&term[..cut]).skip(), Err(EtfError::Truncated), "{what} cut to {cut}");
         }
     }
 }

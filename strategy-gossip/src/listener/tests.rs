@@ -18,30 +18,18 @@ fn listener(networks: Option<&[&str]>, secret: Option<&str>) -> Listener {
     };
     let networks = networks.map(|list| list.iter().map(|network| network.parse().unwrap()).collect());
     let mut listener = Listener::new(local, Allow::new(networks), Roster::new(TIMEOUT));
-    listener.set_envelope(secret.map_or(Envelope::Plain, |secret| {
-        Envelope::Sealed(Box::new(Cipher::new(secret)))
-    }));
+    listener.set_envelope(
+        secret.map_or(Envelope::Plain, |secret| Envelope::Sealed(Box::new(Cipher::new(secret)))),
+    );
     listener
 }
 
 fn alive(name: &str, cluster: Option<&str>, incarnation: Option<u64>) -> Vec<u8> {
-    Heartbeat {
-        subject: Subject::Alive(name.into()),
-        cluster,
-        incarnation,
-        record: &[],
-    }
-    .encode()
+    Heartbeat { subject: Subject::Alive(name.into()), cluster, incarnation, record: &[] }.encode()
 }
 
 fn goodbye(name: &str, cluster: Option<&str>, incarnation: Option<u64>) -> Vec<u8> {
-    Heartbeat {
-        subject: Subject::Leaving(name),
-        cluster,
-        incarnation,
-        record: &[],
-    }
-    .encode()
+    Heartbeat { subject: Subject::Leaving(name), cluster, incarnation, record: &[] }.encode()
 }
 
 /// One datagram of each kind, for a node `me@10.0.0.1` of incarnation 100 in cluster `blue` that allows 10.0.0.0/8.
@@ -59,18 +47,12 @@ fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         ("late", alive("a@10.0.0.2", Some("blue"), Some(5))),
         ("libcluster", alive("b@10.0.0.3", None, None)),
         ("own", alive("me@10.0.0.1", Some("blue"), Some(100))),
-        (
-            "own, of an earlier life",
-            alive("me@10.0.0.1", Some("blue"), Some(99)),
-        ),
+        ("own, of an earlier life", alive("me@10.0.0.1", Some("blue"), Some(99))),
         ("own, from libcluster", alive("me@10.0.0.1", None, None)),
         ("own, not ours", alive("me@10.0.0.1", Some("blue"), Some(101))),
         ("own, goodbye", goodbye("me@10.0.0.1", Some("blue"), Some(100))),
         ("other cluster", alive("c@10.0.0.4", Some("green"), Some(1))),
-        (
-            "other cluster, own name",
-            alive("me@10.0.0.1", Some("green"), Some(101)),
-        ),
+        ("other cluster, own name", alive("me@10.0.0.1", Some("green"), Some(101))),
         ("not distributed", alive("nonode@nohost", None, None)),
         ("no @", alive("nohost", None, None)),
         ("atom nil", alive("nil", None, None)),
@@ -80,21 +62,12 @@ fn datagrams() -> Vec<(&'static str, Vec<u8>)> {
         ("goodbye", goodbye("a@10.0.0.2", Some("blue"), Some(6))),
         ("goodbye again", goodbye("a@10.0.0.2", Some("blue"), Some(6))),
         ("after the goodbye", alive("a@10.0.0.2", Some("blue"), Some(6))),
-        (
-            "goodbye of other cluster",
-            goodbye("b@10.0.0.3", Some("green"), Some(6)),
-        ),
-        (
-            "goodbye without incarnation",
-            goodbye("b@10.0.0.3", Some("blue"), None),
-        ),
+        ("goodbye of other cluster", goodbye("b@10.0.0.3", Some("green"), Some(6))),
+        ("goodbye without incarnation", goodbye("b@10.0.0.3", Some("blue"), None)),
         ("bad record", bad_record.encode()),
         ("junk", b"junk".to_vec()),
         ("nothing", Vec::new()),
-        (
-            "sealed",
-            Cipher::new("s").seal(&alive("a@10.0.0.2", None, None), [7; 16]),
-        ),
+        ("sealed", Cipher::new("s").seal(&alive("a@10.0.0.2", None, None), [7; 16])),
         ("too large", vec![0; DATAGRAM_READ_BYTES_MAX + 1]),
     ]
 }
@@ -106,11 +79,7 @@ fn verdicts() {
     let now = now();
     let verdicts = datagrams().into_iter().map(|(what, mut datagram)| {
         let verdict = listener.handle_datagram(now, &mut datagram);
-        let answer = if listener.take_wants_answer() {
-            ", answer"
-        } else {
-            ""
-        };
+        let answer = if listener.take_wants_answer() { ", answer" } else { "" };
         format!("{what}: {}{answer}\n", verdict.counter())
     });
     let table: String = verdicts.collect();
@@ -162,19 +131,10 @@ fn envelopes() {
     let verdict =
         |listener: &mut Listener, datagram: &[u8]| listener.handle_datagram(now, &mut datagram.to_vec());
     assert_eq!(verdict(&mut sealed, &plain), Verdict::Undecipherable);
-    assert_eq!(
-        verdict(&mut sealed, &Cipher::new("other").seal(&plain, [7; 16])),
-        Verdict::Undecipherable
-    );
-    assert_eq!(
-        verdict(&mut sealed, &Cipher::new("s").seal(&plain, [7; 16])),
-        Verdict::Accepted
-    );
+    assert_eq!(verdict(&mut sealed, &Cipher::new("other").seal(&plain, [7; 16])), Verdict::Undecipherable);
+    assert_eq!(verdict(&mut sealed, &Cipher::new("s").seal(&plain, [7; 16])), Verdict::Accepted);
     sealed.set_envelope(Envelope::Locked);
-    assert_eq!(
-        verdict(&mut sealed, &Cipher::new("s").seal(&plain, [7; 16])),
-        Verdict::Undecipherable
-    );
+    assert_eq!(verdict(&mut sealed, &Cipher::new("s").seal(&plain, [7; 16])), Verdict::Undecipherable);
 }
 
 /// The set of clusters that were warned of is bounded, whatever is made up.
@@ -184,10 +144,7 @@ fn other_clusters_are_bounded() {
     let now = now();
     for n in 0..1_000 {
         let mut datagram = alive("a@10.0.0.2", Some(&format!("green{n}")), Some(1));
-        assert_eq!(
-            listener.handle_datagram(now, &mut datagram),
-            Verdict::OtherCluster
-        );
+        assert_eq!(listener.handle_datagram(now, &mut datagram), Verdict::OtherCluster);
     }
     assert_eq!(listener.other_clusters.len(), OTHER_CLUSTERS_MAX);
     assert!(listener.poll_changes(now).is_none());
@@ -206,10 +163,7 @@ fn a_million_bad_datagrams_change_nothing() {
             Some(secret) => Cipher::new(secret).seal(&known, [7; 16]),
             None => known,
         };
-        assert_eq!(
-            listener.handle_datagram(start, &mut known.clone()),
-            Verdict::Accepted
-        );
+        assert_eq!(listener.handle_datagram(start, &mut known.clone()), Verdict::Accepted);
         assert!(listener.take_wants_answer());
         let before = format!("{:?}", listener.poll_changes(start).unwrap());
 
@@ -245,21 +199,12 @@ fn a_million_bad_datagrams_change_nothing() {
             Verdict::OtherCluster,
             Verdict::BadName,
         ];
-        assert!(
-            tally.iter().all(|(verdict, _)| bad.contains(&verdict)),
-            "{tally:?}"
-        );
+        assert!(tally.iter().all(|(verdict, _)| bad.contains(&verdict)), "{tally:?}");
         assert!(!listener.take_wants_answer());
         assert!(listener.poll_changes(start + TIMEOUT / 2).is_none());
 
-        assert_eq!(
-            listener.handle_datagram(start, &mut known.clone()),
-            Verdict::Accepted
-        );
-        assert_eq!(
-            format!("{:?}", listener.poll_changes(start + TIMEOUT / 2).unwrap()),
-            before
-        );
+        assert_eq!(listener.handle_datagram(start, &mut known.clone()), Verdict::Accepted);
+        assert_eq!(format!("{:?}", listener.poll_changes(start + TIMEOUT / 2).unwrap()), before);
     }
 }
 

@@ -15,12 +15,7 @@ struct Script {
 impl Script {
     fn new() -> Self {
         let start = crate::runtime::now();
-        Self {
-            roster: Roster::new(TIMEOUT),
-            start,
-            now: start,
-            allow: Allow::default(),
-        }
+        Self { roster: Roster::new(TIMEOUT), start, now: start, allow: Allow::default() }
     }
 
     fn at(&mut self, ms: u64) -> &mut Self {
@@ -30,16 +25,8 @@ impl Script {
 
     fn alive(&mut self, name: &str, incarnation: Option<u64>, zone: &str) -> Heard {
         let node = Node::try_new(name).unwrap();
-        let node = if zone.is_empty() {
-            node
-        } else {
-            node.attribute("zone", zone)
-        };
-        let message = Message {
-            name,
-            incarnation,
-            record: node.entry_bytes(),
-        };
+        let node = if zone.is_empty() { node } else { node.attribute("zone", zone) };
+        let message = Message { name, incarnation, record: node.entry_bytes() };
         self.roster.handle_alive(self.now, message, &self.allow).unwrap()
     }
 
@@ -66,18 +53,12 @@ fn news_at_once_refreshes_together() {
     assert_eq!(script.at(10).alive("a@h", Some(1), ""), Heard::Refresh);
     assert_eq!(script.report(), "");
     assert_eq!(script.at(11).alive("b@h", None, ""), Heard::Newcomer);
-    assert_eq!(
-        script.report(),
-        r#"+[Ok(a@h{".incarnation": "1"}), Ok(b@h{})] -[]"#
-    );
+    assert_eq!(script.report(), r#"+[Ok(a@h{".incarnation": "1"}), Ok(b@h{})] -[]"#);
     assert_eq!(script.at(12).alive("a@h", Some(1), ""), Heard::Refresh);
     assert_eq!(script.at(260).report(), "");
     assert_eq!(script.at(261).report(), r#"+[Ok(a@h{".incarnation": "1"})] -[]"#);
     assert_eq!(script.at(300).alive("a@h", Some(1), "eu"), Heard::Change);
-    assert_eq!(
-        script.report(),
-        r#"+[Ok(a@h{"zone": "eu", ".incarnation": "1"})] -[]"#
-    );
+    assert_eq!(script.report(), r#"+[Ok(a@h{"zone": "eu", ".incarnation": "1"})] -[]"#);
     assert_eq!(script.at(301).alive("c@h", None, ""), Heard::Newcomer);
     assert_eq!(script.report(), "");
     assert_eq!(script.at(305).report(), "+[Ok(c@h{})] -[]");
@@ -98,10 +79,7 @@ fn the_dead_stay_dead() {
     assert_eq!(script.alive("a@h", Some(6), ""), Heard::Newcomer);
     assert_eq!(script.report(), r#"+[Ok(a@h{".incarnation": "6"})] -[]"#);
     assert_eq!(script.leaving("stranger@h", 1), Heard::Change);
-    assert_eq!(
-        script.at(60_005).report(),
-        r#"+[] -[Ok(stranger@h{".incarnation": "1"})]"#
-    );
+    assert_eq!(script.at(60_005).report(), r#"+[] -[Ok(stranger@h{".incarnation": "1"})]"#);
 }
 
 /// A node that was silent for too long is a newcomer again, in the same incarnation too.
@@ -121,10 +99,7 @@ fn bare_beside_full() {
     assert_eq!(script.alive("a@h", None, ""), Heard::Newcomer);
     assert_eq!(script.alive("a@h", Some(1), "eu"), Heard::Newcomer);
     assert_eq!(script.alive("a@h", None, ""), Heard::Refresh);
-    assert_eq!(
-        script.report(),
-        r#"+[Ok(a@h{"zone": "eu", ".incarnation": "1"})] -[]"#
-    );
+    assert_eq!(script.report(), r#"+[Ok(a@h{"zone": "eu", ".incarnation": "1"})] -[]"#);
     assert_eq!(script.leaving("a@h", 1), Heard::Change);
     assert_eq!(script.alive("a@h", None, ""), Heard::Newcomer);
     assert_eq!(script.at(5).report(), "+[Ok(a@h{})] -[]");
@@ -143,30 +118,14 @@ fn records_are_cleaned() {
         .with_incarnation(9)
         .with_leaving()
         .attribute("zone", "eu");
-    let message = Message {
-        name: "a@10.0.0.1",
-        incarnation: Some(2),
-        record: record.entry_bytes(),
-    };
-    script
-        .roster
-        .handle_alive(script.now, message, &script.allow)
-        .unwrap();
+    let message = Message { name: "a@10.0.0.1", incarnation: Some(2), record: record.entry_bytes() };
+    script.roster.handle_alive(script.now, message, &script.allow).unwrap();
     assert_eq!(
         script.report(),
         r#"+[Ok(a@10.0.0.1{".address": "10.0.0.1:1", "zone": "eu", ".incarnation": "2"})] -[]"#
     );
-    let message = Message {
-        name: "b@10.0.0.1",
-        incarnation: None,
-        record: b"junk",
-    };
-    assert!(
-        script
-            .roster
-            .handle_alive(script.now, message, &script.allow)
-            .is_err()
-    );
+    let message = Message { name: "b@10.0.0.1", incarnation: None, record: b"junk" };
+    assert!(script.roster.handle_alive(script.now, message, &script.allow).is_err());
     assert!(!script.roster.knows("b@10.0.0.1"));
 }
 

@@ -23,10 +23,7 @@ const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// After this time without an answer the trouble is shown; the answer is still taken when it comes.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failure a name is resolved anew earlier than otherwise.
-const RETRY: Backoff = Backoff {
-    first: Duration::from_secs(1),
-    cap: RESOLVE_INTERVAL,
-};
+const RETRY: Backoff = Backoff { first: Duration::from_secs(1), cap: RESOLVE_INTERVAL };
 /// Addresses that one name may resolve to; others are left out.
 pub(super) const ADDRESSES_MAX: usize = 1_024;
 
@@ -61,22 +58,13 @@ impl Resolver {
                     Ok(address) => {
                         let addresses = Ok(vec![SocketAddrV4::new(address, port)]);
                         // The receiver is gone: so is the topology.
-                        sender
-                            .send(Answer {
-                                target: index,
-                                addresses,
-                            })
-                            .await
-                            .unwrap_or_default();
+                        sender.send(Answer { target: index, addresses }).await.unwrap_or_default();
                     }
                     Err(_name) => watch(index, &host, port, &sender).await,
                 }
             });
         }
-        Self {
-            _tasks: tasks,
-            answers,
-        }
+        Self { _tasks: tasks, answers }
     }
 
     /// Waits for the next answer; for ever where there are no names. May be dropped and called anew.
@@ -98,14 +86,7 @@ async fn watch(target: usize, host: &str, port: u16, answers: &mpsc::Sender<Answ
             Err(_late) => {
                 let reason =
                     format!("cannot resolve {host} in unicast: no answer within {RESOLVE_TIMEOUT:?}");
-                if answers
-                    .send(Answer {
-                        target,
-                        addresses: Err(reason),
-                    })
-                    .await
-                    .is_err()
-                {
+                if answers.send(Answer { target, addresses: Err(reason) }).await.is_err() {
                     return;
                 }
                 // A look-up cannot be ended, and a second one beside it would hang as well.
@@ -116,12 +97,7 @@ async fn watch(target: usize, host: &str, port: u16, answers: &mpsc::Sender<Answ
         if answers.send(Answer { target, addresses }).await.is_err() {
             return;
         }
-        sleep(if failures == 0 {
-            RESOLVE_INTERVAL
-        } else {
-            RETRY.wait(failures, fastrand::f64())
-        })
-        .await;
+        sleep(if failures == 0 { RESOLVE_INTERVAL } else { RETRY.wait(failures, fastrand::f64()) }).await;
     }
 }
 
@@ -157,9 +133,6 @@ mod tests {
         assert_eq!(address, Ok(vec!["10.0.0.5:45892".parse().unwrap()]));
         assert!(name.unwrap().contains(&"127.0.0.1:4711".parse().unwrap()));
         let reason = nothing.unwrap_err();
-        assert!(
-            reason.starts_with("cannot resolve name.invalid in unicast: "),
-            "{reason}"
-        );
+        assert!(reason.starts_with("cannot resolve name.invalid in unicast: "), "{reason}");
     }
 }

@@ -103,10 +103,7 @@ impl Session {
                 None => Schedule::new(now, self.config.heartbeat_interval.get()),
             };
             schedule.ask();
-            self.voice = Some(Voice {
-                announcement,
-                schedule,
-            });
+            self.voice = Some(Voice { announcement, schedule });
         } else {
             self.voice = None;
             if !std::mem::replace(&mut self.told_nameless, true) {
@@ -155,17 +152,11 @@ impl Session {
         }
         let voice_due = self.voice.as_ref().map(|voice| voice.schedule.poll_timeout());
         let (listener_due, socket_due) = (self.listener.poll_timeout(), self.transport.retry_at());
-        [
-            self.secret_due,
-            socket_due,
-            voice_due,
-            listener_due,
-            self.silence_due(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(now + SECRET_INTERVAL)
+        [self.secret_due, socket_due, voice_due, listener_due, self.silence_due()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + SECRET_INTERVAL)
     }
 
     fn read_secret(&mut self) {
@@ -209,10 +200,7 @@ impl Session {
     }
 
     fn silence_max(&self) -> Duration {
-        self.config
-            .heartbeat_interval
-            .get()
-            .saturating_mul(SILENT_INTERVALS)
+        self.config.heartbeat_interval.get().saturating_mul(SILENT_INTERVALS)
     }
 
     fn note_silence(&mut self, now: Instant) {
@@ -308,9 +296,7 @@ impl Session {
                 Some(cipher.seal(plain, iv))
             }
         };
-        let count = self
-            .transport
-            .send(now, sealed.as_deref().unwrap_or(plain), &mut self.health);
+        let count = self.transport.send(now, sealed.as_deref().unwrap_or(plain), &mut self.health);
         for (counter, count) in [("datagrams_sent", count.sent), ("datagrams_unsent", count.unsent)] {
             if count > 0 {
                 self.ctx.count(counter, count);

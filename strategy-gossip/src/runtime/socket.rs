@@ -42,13 +42,8 @@ const OTHER_INTERFACE: &str = "set multicast_if to the address of an interface t
 impl Open {
     /// Opens, binds and joins.
     pub(super) fn try_new(config: &Config) -> Result<Self, SocketError> {
-        let failed = |source| {
-            error(
-                "open a UDP socket",
-                source,
-                |_| "check the limits on open files and sockets",
-            )
-        };
+        let failed =
+            |source| error("open a UDP socket", source, |_| "check the limits on open files and sockets");
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         // Several nodes on one machine share the port: of multicast and broadcast each gets a copy. Not SO_REUSEPORT,
@@ -63,19 +58,11 @@ impl Open {
         socket
             .bind(&SockAddr::from(address))
             .map_err(|source| error(format!("bind {address}"), source, bind_remedy))?;
-        let group_error = if config.broadcast_only {
-            None
-        } else {
-            join(&socket, config).err()
-        };
+        let group_error = if config.broadcast_only { None } else { join(&socket, config).err() };
         let receiver: StdUdpSocket = socket.into();
         let sender = receiver.try_clone().map_err(failed)?;
         let receiver = UdpSocket::from_std(receiver).map_err(failed)?;
-        Ok(Self {
-            receiver,
-            sender,
-            group_error,
-        })
+        Ok(Self { receiver, sender, group_error })
     }
 
     /// Waits until there is something to receive.
@@ -111,42 +98,24 @@ impl Open {
 }
 
 fn join(socket: &Socket, config: &Config) -> Result<(), SocketError> {
-    let (group, interface) = (
-        config.multicast_addr,
-        config.multicast_if.unwrap_or(Ipv4Addr::UNSPECIFIED),
-    );
+    let (group, interface) = (config.multicast_addr, config.multicast_if.unwrap_or(Ipv4Addr::UNSPECIFIED));
     let at = |action: fmt::Arguments<'_>| format!("{action} on {interface}");
     let failed = |action: String| move |source| error(action, source, |_| OTHER_INTERFACE);
-    socket
-        .set_multicast_loop_v4(true)
-        .map_err(failed(at(format_args!("loop multicast back"))))?;
+    socket.set_multicast_loop_v4(true).map_err(failed(at(format_args!("loop multicast back"))))?;
     socket
         .set_multicast_ttl_v4(u32::from(config.multicast_ttl))
-        .map_err(failed(at(format_args!(
-            "set multicast_ttl {}",
-            config.multicast_ttl
-        ))))?;
+        .map_err(failed(at(format_args!("set multicast_ttl {}", config.multicast_ttl))))?;
     // Linux would deliver what comes for groups that other programs joined, and groups separate clusters.
     #[cfg(target_os = "linux")]
-    socket
-        .set_multicast_all_v4(false)
-        .map_err(failed(at(format_args!("leave other groups out"))))?;
+    socket.set_multicast_all_v4(false).map_err(failed(at(format_args!("leave other groups out"))))?;
     if config.multicast_if.is_some() {
-        socket
-            .set_multicast_if_v4(&interface)
-            .map_err(failed(at(format_args!("send multicast"))))?;
+        socket.set_multicast_if_v4(&interface).map_err(failed(at(format_args!("send multicast"))))?;
     }
-    socket
-        .join_multicast_v4(&group, &interface)
-        .map_err(failed(at(format_args!("join {group}"))))
+    socket.join_multicast_v4(&group, &interface).map_err(failed(at(format_args!("join {group}"))))
 }
 
 fn error(action: impl Into<String>, source: io::Error, remedy: fn(ErrorKind) -> &'static str) -> SocketError {
-    SocketError {
-        action: action.into(),
-        remedy: remedy(source.kind()),
-        source,
-    }
+    SocketError { action: action.into(), remedy: remedy(source.kind()), source }
 }
 
 fn bind_remedy(kind: ErrorKind) -> &'static str {
@@ -180,21 +149,14 @@ mod tests {
     }
 
     fn loopback() -> Config {
-        Config {
-            port: free_port(),
-            multicast_if: Some(Ipv4Addr::LOCALHOST),
-            ..Config::default()
-        }
+        Config { port: free_port(), multicast_if: Some(Ipv4Addr::LOCALHOST), ..Config::default() }
     }
 
     /// Two sockets share the port on one machine and both hear the group; a third in another group does not.
     #[tokio::test]
     async fn share_the_port() {
         let config = loopback();
-        let other = Config {
-            multicast_addr: Ipv4Addr::new(230, 1, 1, 252),
-            ..config.clone()
-        };
+        let other = Config { multicast_addr: Ipv4Addr::new(230, 1, 1, 252), ..config.clone() };
         let [a, b, c] = [&config, &config, &other].map(|config| Open::try_new(config).unwrap());
         assert!([&a, &b, &c].iter().all(|open| open.group_error.is_none()));
         let group = |config: &Config| SocketAddrV4::new(config.multicast_addr, config.port.get());
@@ -213,38 +175,18 @@ mod tests {
     #[tokio::test]
     async fn errors_have_a_remedy() {
         let greedy = StdUdpSocket::bind("0.0.0.0:0").unwrap();
-        let config = Config {
-            port: greedy.local_addr().unwrap().port().try_into().unwrap(),
-            ..Config::default()
-        };
+        let config =
+            Config { port: greedy.local_addr().unwrap().port().try_into().unwrap(), ..Config::default() };
         let err = Open::try_new(&config).unwrap_err().to_string();
-        assert!(
-            err.starts_with(&format!("cannot bind 0.0.0.0:{}: ", config.port)),
-            "{err}"
-        );
+        assert!(err.starts_with(&format!("cannot bind 0.0.0.0:{}: ", config.port)), "{err}");
         assert!(err.ends_with("stop it, or set another port"), "{err}");
 
         let nowhere = Ipv4Addr::new(192, 0, 2, 1);
-        let err = Open::try_new(&Config {
-            if_addr: nowhere,
-            ..loopback()
-        })
-        .unwrap_err()
-        .to_string();
-        assert!(
-            err.ends_with("no interface of this machine has this address: set if_addr"),
-            "{err}"
-        );
+        let err = Open::try_new(&Config { if_addr: nowhere, ..loopback() }).unwrap_err().to_string();
+        assert!(err.ends_with("no interface of this machine has this address: set if_addr"), "{err}");
 
-        let open = Open::try_new(&Config {
-            multicast_if: Some(nowhere),
-            ..loopback()
-        })
-        .unwrap();
+        let open = Open::try_new(&Config { multicast_if: Some(nowhere), ..loopback() }).unwrap();
         let err = open.group_error.unwrap().to_string();
-        assert!(
-            err.contains(" on 192.0.2.1: ") && err.contains("set multicast_if"),
-            "{err}"
-        );
+        assert!(err.contains(" on 192.0.2.1: ") && err.contains("set multicast_if"), "{err}");
     }
 }

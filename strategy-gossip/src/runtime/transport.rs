@@ -19,10 +19,7 @@ use crate::{
 };
 
 /// Between tries to open the socket.
-const RETRY: Backoff = Backoff {
-    first: Duration::from_millis(500),
-    cap: Duration::from_secs(30),
-};
+const RETRY: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30) };
 
 /// Sends and receives where it can, and heals where it cannot: trouble is told, and tried again later.
 #[derive(Debug)]
@@ -123,10 +120,7 @@ impl Transport {
             *resolved = addresses;
         }
         let unicast: BTreeSet<_> = self.resolved.iter().flatten().copied().collect();
-        let destinations = std::iter::once(self.group)
-            .chain(unicast)
-            .take(1 + ADDRESSES_MAX)
-            .collect();
+        let destinations = std::iter::once(self.group).chain(unicast).take(1 + ADDRESSES_MAX).collect();
         std::mem::replace(&mut self.destinations, destinations) != self.destinations
     }
 

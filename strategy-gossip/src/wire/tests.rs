@@ -33,17 +33,9 @@ fn outcome(datagram: &[u8], secret: Option<&str>) -> String {
         return "undecipherable".to_owned();
     };
     match Heartbeat::decode(plain, &mut scratch) {
-        Ok(Heartbeat {
-            subject: Subject::Alive(name),
-            cluster: None,
-            incarnation: None,
-            record: [],
-        }) => {
-            let (chars, name) = (
-                name.chars().count(),
-                name.replace(&"n".repeat(200), "…")
-                    .replace(&"日".repeat(245), "…"),
-            );
+        Ok(Heartbeat { subject: Subject::Alive(name), cluster: None, incarnation: None, record: [] }) => {
+            let (chars, name) =
+                (name.chars().count(), name.replace(&"n".repeat(200), "…").replace(&"日".repeat(245), "…"));
             format!("{name} ({chars})")
         }
         other => format!("{other:?}"),
@@ -125,20 +117,11 @@ fn encodes_as_otp_26() {
     let plain = heartbeat.encode();
     assert_eq!(plain, files["gossip/derived-otp26-plain-a@127.0.0.1"]);
     let iv = std::array::from_fn(|at| u8::try_from(at).unwrap());
-    assert_eq!(
-        Cipher::new("somepassword").seal(&plain, iv),
-        files["gossip/derived-otp26-secret-fixed-iv"]
-    );
+    assert_eq!(Cipher::new("somepassword").seal(&plain, iv), files["gossip/derived-otp26-secret-fixed-iv"]);
 
     let long = format!("{}@127.0.0.1", "日".repeat(245));
-    let heartbeat = Heartbeat {
-        subject: Subject::Alive(long.into()),
-        ..heartbeat
-    };
-    assert_eq!(
-        heartbeat.encode(),
-        files["gossip/derived-otp26-atom-utf8-ext-118"]
-    );
+    let heartbeat = Heartbeat { subject: Subject::Alive(long.into()), ..heartbeat };
+    assert_eq!(heartbeat.encode(), files["gossip/derived-otp26-atom-utf8-ext-118"]);
 }
 
 /// A map in words, with `node` where it is needed, for what can be wrong with one.
@@ -168,28 +151,13 @@ fn maps() {
     let name = (&*atom("node"), &*atom("a@b"));
     let error = |pairs: &[(&[u8], &[u8])]| Heartbeat::decode(&map(pairs), &mut Vec::new()).map(|_| ()).err();
     assert_eq!(error(&[name]), None);
-    assert_eq!(
-        error(&[(&binary(b"x"), &[104, 1, 106]), (&atom("y"), &[97, 1]), name]),
-        None
-    );
+    assert_eq!(error(&[(&binary(b"x"), &[104, 1, 106]), (&atom("y"), &[97, 1]), name]), None);
     assert_eq!(error(&[]), Some(WireError::NoSubject));
     assert_eq!(error(&[name, name]), Some(WireError::DoubleKey));
-    assert_eq!(
-        error(&[name, (&atom("leaving"), &binary(b"a@b"))]),
-        Some(WireError::NoSubject)
-    );
-    assert_eq!(
-        error(&[name, (&atom("incarnation"), &binary(b"1"))]),
-        Some(WireError::BadValue)
-    );
-    assert_eq!(
-        error(&[name, (&atom("cluster"), &binary(&[0xff]))]),
-        Some(WireError::BadValue)
-    );
-    assert_eq!(
-        error(&[name, (&atom("cluster"), &atom("c"))]),
-        Some(EtfError::UnexpectedTag(119).into())
-    );
+    assert_eq!(error(&[name, (&atom("leaving"), &binary(b"a@b"))]), Some(WireError::NoSubject));
+    assert_eq!(error(&[name, (&atom("incarnation"), &binary(b"1"))]), Some(WireError::BadValue));
+    assert_eq!(error(&[name, (&atom("cluster"), &binary(&[0xff]))]), Some(WireError::BadValue));
+    assert_eq!(error(&[name, (&atom("cluster"), &atom("c"))]), Some(EtfError::UnexpectedTag(119).into()));
 }
 
 proptest! {

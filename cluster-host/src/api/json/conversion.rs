@@ -73,12 +73,7 @@ impl<'a> Topologies<'a> {
             since: info.status.since.into(),
             members: members.get(info.name.as_str()).copied().unwrap_or_default(),
             held: info.status.held.iter().map(|name| name.as_str().into()).collect(),
-            unclaimed: info
-                .status
-                .unclaimed
-                .iter()
-                .map(|name| name.as_str().into())
-                .collect(),
+            unclaimed: info.status.unclaimed.iter().map(|name| name.as_str().into()).collect(),
             counters: Cow::Borrowed(&info.counters),
             restarts: info.restarts,
             last_report: info.last_report.map(Time),

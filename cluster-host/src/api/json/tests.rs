@@ -77,20 +77,12 @@ fn event_shapes() {
     use EventKind as K;
     let up = || bare_member("b@h", MemberState::Up);
     let mut events = [
-        event(
-            1,
-            K::NodeDiscovered,
-            Some(bare_member("b@h", MemberState::Discovered)),
-        ),
+        event(1, K::NodeDiscovered, Some(bare_member("b@h", MemberState::Discovered))),
         event(2, K::NodeUp, Some(up())),
         event(3, K::NodeDown, Some(bare_member("b@h", MemberState::Down))),
         event(4, K::NodeUpdated, Some(up())),
         event(5, K::NodeLeft, None),
-        event(
-            6,
-            K::ConnectFailed,
-            Some(bare_member("b@h", MemberState::Discovered)),
-        ),
+        event(6, K::ConnectFailed, Some(bare_member("b@h", MemberState::Discovered))),
         event(7, K::TopologyChanged, None),
     ];
     events[4].node = Some("b@h".parse().unwrap());
@@ -115,10 +107,7 @@ fn event_shapes() {
 /// The members of a topology are counted in the snapshot.
 #[test]
 fn topologies_shape() {
-    let snapshot = snapshot(
-        7,
-        [member("b@h"), member("c@h"), bare_member("d@h", MemberState::Up)],
-    );
+    let snapshot = snapshot(7, [member("b@h"), member("c@h"), bare_member("d@h", MemberState::Up)]);
     check(
         &Topologies::new(cursor(7), &[topology()], &snapshot),
         &expect![[r#"
@@ -250,8 +239,5 @@ fn times() {
     assert_eq!(Time(at(1_999)).to_text(0), "2026-01-01T00:00:01Z");
     let day = std::time::Duration::from_secs(86_400);
     assert_eq!(text(SystemTime::UNIX_EPOCH - day), "1969-12-31T00:00:00.000000Z");
-    assert_eq!(
-        text(SystemTime::UNIX_EPOCH + day * 4_000_000),
-        "1970-01-01T00:00:00.000000Z"
-    );
+    assert_eq!(text(SystemTime::UNIX_EPOCH + day * 4_000_000), "1970-01-01T00:00:00.000000Z");
 }

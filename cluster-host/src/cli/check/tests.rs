@@ -22,19 +22,11 @@ impl Discover for Picky {
     type Config = PickyConfig;
 
     fn validate(config: &PickyConfig, local: &LocalNode) -> Vec<ConfigError> {
-        let wrong = config
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(_, host)| !host.contains('.'));
-        let mut errors: Vec<_> = wrong
-            .map(|(index, _)| ConfigError::new(format!("hosts[{index}]"), "has no dot"))
-            .collect();
+        let wrong = config.hosts.iter().enumerate().filter(|(_, host)| !host.contains('.'));
+        let mut errors: Vec<_> =
+            wrong.map(|(index, _)| ConfigError::new(format!("hosts[{index}]"), "has no dot")).collect();
         if local.name.is_none() {
-            errors.push(ConfigError::new(
-                "",
-                "needs the name of the node: set [node].name",
-            ));
+            errors.push(ConfigError::new("", "needs the name of the node: set [node].name"));
         }
         errors
     }
@@ -54,11 +46,8 @@ fn run(text: &str) -> (ExitCode, String) {
     let path = scratch.path().join("host.toml");
     fs::write(&path, text).unwrap();
     let registry = Registry::scan(&scratch.path().join("plugins"));
-    let registry = registry
-        .with_builtin(connectors::plugin())
-        .unwrap()
-        .with_builtin(picky::plugin())
-        .unwrap();
+    let registry =
+        registry.with_builtin(connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
     let mut out = Vec::new();
     let code = report(&path, &registry, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();

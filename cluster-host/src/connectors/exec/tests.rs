@@ -14,8 +14,7 @@ fn host(config: Value) -> TestHost {
 }
 
 fn connect(host: &TestHost, name: &str) -> OperationOutcome {
-    host.perform(&Operation::Connect(Node::try_new(name).unwrap()))
-        .unwrap()
+    host.perform(&Operation::Connect(Node::try_new(name).unwrap())).unwrap()
 }
 
 /// Commands get the node's name as their last argument; exit code 0 is a link, and `list` says which there are.
@@ -33,20 +32,14 @@ fn links_are_what_commands_say() {
         assert_eq!(connect(&host, name), OperationOutcome::Done);
     }
     assert_eq!(host.perform(&Operation::List).unwrap(), OperationOutcome::Done);
-    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(["a@h", "b@h"]))
-        .unwrap();
-    let cut = host
-        .perform(&Operation::Disconnect("a@h".parse().unwrap()))
-        .unwrap();
+    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(["a@h", "b@h"])).unwrap();
+    let cut = host.perform(&Operation::Disconnect("a@h".parse().unwrap())).unwrap();
     assert_eq!(cut, OperationOutcome::Done);
     assert_eq!(host.perform(&Operation::List).unwrap(), OperationOutcome::Done);
-    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(["b@h"]))
-        .unwrap();
+    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(["b@h"])).unwrap();
     host.stop().unwrap();
     assert!(
-        fs::read_to_string(directory.path().join("links"))
-            .unwrap()
-            .contains("b@h"),
+        fs::read_to_string(directory.path().join("links")).unwrap().contains("b@h"),
         "links outlive the host"
     );
 }
@@ -56,10 +49,7 @@ fn links_are_what_commands_say() {
 fn failures() {
     let outcome = |command: Value, name: &str| connect(&host(json!({ "connect": command })), name);
     let unreachable = |reason: &str| OperationOutcome::Unreachable(reason.to_owned());
-    assert_eq!(
-        outcome(script("echo \"no route to $1\" >&2; exit 1"), "a@h"),
-        unreachable("no route to a@h")
-    );
+    assert_eq!(outcome(script("echo \"no route to $1\" >&2; exit 1"), "a@h"), unreachable("no route to a@h"));
     assert_eq!(outcome(script("exit 7"), "a@h"), unreachable("exit status: 7"));
     assert_eq!(
         outcome(json!(["/does/not/exist"]), "a@h"),
@@ -75,14 +65,9 @@ fn failures() {
 #[test]
 fn optional_commands() {
     let host = host(json!({ "connect": ["true"] }));
-    let cut = host
-        .perform(&Operation::Disconnect("a@h".parse().unwrap()))
-        .unwrap();
+    let cut = host.perform(&Operation::Disconnect("a@h".parse().unwrap())).unwrap();
     assert_eq!(cut, OperationOutcome::Done);
-    assert_eq!(
-        host.perform(&Operation::List).unwrap(),
-        OperationOutcome::Unsupported
-    );
+    assert_eq!(host.perform(&Operation::List).unwrap(), OperationOutcome::Unsupported);
 }
 
 /// A list that is wrong in any way is no list: nobody is declared lost because of it.
@@ -95,10 +80,7 @@ fn bad_lists() {
         ),
         ("echo a@h; echo broken >&2; exit 1", r#""sh": broken"#),
         ("printf '\\377'", r#"output of "sh": not UTF-8: "#),
-        (
-            "yes a@h | head -c 9000000",
-            r#""sh" printed more than 8388608 bytes"#,
-        ),
+        ("yes a@h | head -c 9000000", r#""sh" printed more than 8388608 bytes"#),
     ] {
         let host = host(json!({ "connect": ["true"], "list": script(list) }));
         match host.perform(&Operation::List).unwrap() {
@@ -113,16 +95,11 @@ fn bad_lists() {
 fn deadline_and_cancel() {
     let directory = tempfile::tempdir().unwrap();
     let pid = directory.path().join("pid");
-    let command = script(&format!(
-        "echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; true",
-        pid.display()
-    ));
+    let command = script(&format!("echo $$ > {0}.new; mv {0}.new {0}; sleep 1000; true", pid.display()));
     let host = host(json!({ "connect": command }));
     let connect = Operation::Connect(Node::try_new("a@h").unwrap());
     let op = host.submit(&connect, Duration::from_millis(300)).unwrap();
-    let OperationOutcome::Unreachable(reason) = host.outcome(op).unwrap() else {
-        panic!("deadline")
-    };
+    let OperationOutcome::Unreachable(reason) = host.outcome(op).unwrap() else { panic!("deadline") };
     assert!(reason.contains("300ms"), "{reason}");
     if pid.exists() {
         wait_until_gone(&pid);
@@ -142,10 +119,7 @@ fn wait_until_gone(pid: &Path) {
 fn wait(condition: impl Fn() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !condition() {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "condition did not come true"
-        );
+        assert!(tokio::time::Instant::now() < deadline, "condition did not come true");
         std::thread::yield_now();
     }
 }
@@ -161,10 +135,6 @@ fn validation() {
     assert!(errors(json!({ "connect": ["true"] })).is_empty());
     assert_eq!(
         errors(json!({ "connect": [], "disconnect": [""], "list": ["x", "a\0b"] })),
-        [
-            "connect: names no program",
-            "disconnect: names no program",
-            "list[1]: has a NUL byte"
-        ]
+        ["connect: names no program", "disconnect: names no program", "list[1]: has a NUL byte"]
     );
 }

@@ -16,10 +16,7 @@ fn on_a_thread<T: Send>(work: impl AsyncFnOnce(String) -> T + Send, script: &str
     let script = script.to_owned();
     thread::scope(|scope| {
         let thread = scope.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(work(script))
         });
         thread.join().unwrap()
@@ -34,10 +31,7 @@ fn how_commands_end() {
         ("echo trouble >&2; exit 0", None),
         ("exit 3", Some("exit status: 3")),
         ("kill -9 $$", Some("signal: 9 (SIGKILL)")),
-        (
-            "echo >&2; echo '  no such node  ' >&2; echo second >&2; exit 1",
-            Some("no such node"),
-        ),
+        ("echo >&2; echo '  no such node  ' >&2; echo second >&2; exit 1", Some("no such node")),
         ("printf 'a\\033[2Jb' >&2; exit 1", Some("a[2Jb")),
         ("echo \"$1 unknown\" >&2; exit 1", Some("a@b unknown")),
         ("cat; exit 0", None),
@@ -53,15 +47,9 @@ fn how_commands_end() {
 #[test]
 fn output_is_bounded() {
     let finished = run_script("head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2", 1000).unwrap();
-    assert_eq!(
-        (finished.stdout.len(), finished.is_cut, finished.failure()),
-        (1000, true, None)
-    );
+    assert_eq!((finished.stdout.len(), finished.is_cut, finished.failure()), (1000, true, None));
     let finished = run_script("printf a@b", 3).unwrap();
-    assert_eq!(
-        (finished.stdout.as_slice(), finished.is_cut),
-        (b"a@b".as_slice(), false)
-    );
+    assert_eq!((finished.stdout.as_slice(), finished.is_cut), (b"a@b".as_slice(), false));
 }
 
 /// What a command leaves running in the background, with its output still open, neither delays its end nor dies.
@@ -83,10 +71,8 @@ fn background_children_live() {
 fn dropping_kills_the_group() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pids");
-    let script = format!(
-        "sleep 1000 & echo $! > {0}; echo $$ >> {0}; echo done >> {0}; wait",
-        file.display()
-    );
+    let script =
+        format!("sleep 1000 & echo $! > {0}; echo $$ >> {0}; echo done >> {0}; wait", file.display());
     on_a_thread(
         async |script| {
             let mut running = Box::pin(async move { run("sh", &["-c", &script], 0).await });
@@ -100,9 +86,7 @@ fn dropping_kills_the_group() {
             }
             drop(running);
             // The shell is this process's child: once it is reaped it does not even exist as a zombie.
-            let [child, shell] = pids(&file)[..] else {
-                panic!("two numbers")
-            };
+            let [child, shell] = pids(&file)[..] else { panic!("two numbers") };
             while is_alive(child) || Path::new(&format!("/proc/{shell}")).exists() {
                 assert!(Instant::now() < deadline, "still there");
                 sleep(Duration::from_millis(5)).await;
@@ -113,11 +97,7 @@ fn dropping_kills_the_group() {
 }
 
 fn pids(file: &Path) -> Vec<i32> {
-    fs::read_to_string(file)
-        .unwrap()
-        .lines()
-        .map_while(|line| line.parse().ok())
-        .collect()
+    fs::read_to_string(file).unwrap().lines().map_while(|line| line.parse().ok()).collect()
 }
 
 /// Whether a process runs: who has adopted an orphan may reap it late.

@@ -47,8 +47,7 @@ fn connect(host: &TestHost, node: &Node) -> OperationOutcome {
 /// The names in the connector's list.
 fn list(host: &TestHost, expected: &[&str]) {
     assert_eq!(host.perform(&Operation::List).unwrap(), OperationOutcome::Done);
-    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(expected.iter().copied()))
-        .unwrap();
+    host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(expected.iter().copied())).unwrap();
 }
 
 /// A link is up while the connection is open, however much the other side sends, and down with its end.
@@ -66,10 +65,7 @@ fn closed_by_the_other_side() {
     drop(stream);
     let change = host.next_link().unwrap();
     let reason = format!("127.0.0.1:{}: closed by the other side", service.port());
-    assert_eq!(
-        (change.up, change.node, change.reason),
-        (false, app.name().clone(), Some(reason))
-    );
+    assert_eq!((change.up, change.node, change.reason), (false, app.name().clone(), Some(reason)));
     list(&host, &[]);
 }
 
@@ -134,14 +130,8 @@ fn disconnect_and_stop() {
     let mut link_a = service.accept();
     assert_eq!(connect(&host, &b), OperationOutcome::Done);
     let mut link_b = service.accept();
-    assert_eq!(
-        host.perform(&Operation::Disconnect(a.name().clone())).unwrap(),
-        OperationOutcome::Done
-    );
-    assert_eq!(
-        host.perform(&Operation::Disconnect(a.name().clone())).unwrap(),
-        OperationOutcome::Done
-    );
+    assert_eq!(host.perform(&Operation::Disconnect(a.name().clone())).unwrap(), OperationOutcome::Done);
+    assert_eq!(host.perform(&Operation::Disconnect(a.name().clone())).unwrap(), OperationOutcome::Done);
     assert_eq!(link_a.read(&mut [0]).unwrap(), 0);
     list(&host, &["b@127.0.0.1"]);
     host.stop().unwrap();
@@ -159,9 +149,7 @@ fn silent_node() {
     let app = node("app@127.0.0.1");
     assert_eq!(connect(&host, &app), OperationOutcome::Done);
     let stream = service.accept();
-    SockRef::from(&stream)
-        .attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)])
-        .unwrap();
+    SockRef::from(&stream).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]).unwrap();
     let change = host.next_link().unwrap();
     let reason = format!("127.0.0.1:{}: no answer any more", service.port());
     assert_eq!((change.up, change.reason), (false, Some(reason)));
@@ -176,18 +164,9 @@ async fn dead_after() {
         watch_for_death(&stream, Duration::from_secs(dead_after)).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap());
-        assert_eq!(
-            socket.tcp_user_timeout().unwrap(),
-            Some(Duration::from_secs(dead_after))
-        );
-        assert_eq!(
-            socket.tcp_keepalive_time().unwrap(),
-            Duration::from_secs(interval)
-        );
-        assert_eq!(
-            socket.tcp_keepalive_interval().unwrap(),
-            Duration::from_secs(interval)
-        );
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(dead_after)));
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(interval));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(interval));
     }
 }
 

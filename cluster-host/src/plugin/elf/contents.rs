@@ -14,10 +14,7 @@ use crate::plugin::{machine::GlibcVersion, refusal::Reason};
 impl<'d, R: ReadRef<'d>> Image<'d, R> {
     /// The one symbol that makes a library a plugin, and its address.
     pub(super) fn plugin_symbol(&self) -> Result<(String, u64), Reason> {
-        let table = self
-            .sections
-            .symbols(self.endian, self.data, elf::SHT_DYNSYM)
-            .map_err(damaged)?;
+        let table = self.sections.symbols(self.endian, self.data, elf::SHT_DYNSYM).map_err(damaged)?;
         let mut ours = Vec::new();
         let mut foreign = None;
         for symbol in table.iter() {
@@ -34,22 +31,18 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
         }
         match (ours.pop(), ours.is_empty(), foreign) {
             (Some(only), true, _) => Ok(only),
-            (Some(last), false, _) => Err(Reason::SeveralPlugins(
-                ours.into_iter().chain([last]).map(|(name, _)| name).collect(),
-            )),
-            (None, _, Some((major, plugin))) => Err(Reason::OtherAbi {
-                plugin: plugin.to_owned(),
-                major: major.to_owned(),
-            }),
+            (Some(last), false, _) => {
+                Err(Reason::SeveralPlugins(ours.into_iter().chain([last]).map(|(name, _)| name).collect()))
+            }
+            (None, _, Some((major, plugin))) => {
+                Err(Reason::OtherAbi { plugin: plugin.to_owned(), major: major.to_owned() })
+            }
             (None, _, None) => Err(Reason::NotPlugin),
         }
     }
 
     pub(super) fn search_path(&self) -> Result<Option<String>, Reason> {
-        let Some(offset) = self
-            .dynamic(elf::DT_RPATH)
-            .or_else(|| self.dynamic(elf::DT_RUNPATH))
-        else {
+        let Some(offset) = self.dynamic(elf::DT_RPATH).or_else(|| self.dynamic(elf::DT_RUNPATH)) else {
             return Ok(None);
         };
         let (_, strings) = self
@@ -57,16 +50,9 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
             .dynamic(self.endian, self.data)
             .map_err(damaged)?
             .ok_or_else(|| Reason::Damaged("no dynamic table".to_owned()))?;
-        let strings = self
-            .sections
-            .strings(self.endian, self.data, strings)
-            .map_err(damaged)?;
-        let path = u32::try_from(offset)
-            .ok()
-            .and_then(|offset| strings.get(offset).ok());
-        Ok(Some(
-            String::from_utf8_lossy(path.unwrap_or_default()).into_owned(),
-        ))
+        let strings = self.sections.strings(self.endian, self.data, strings).map_err(damaged)?;
+        let path = u32::try_from(offset).ok().and_then(|offset| strings.get(offset).ok());
+        Ok(Some(String::from_utf8_lossy(path.unwrap_or_default()).into_owned()))
     }
 
     pub(super) fn has_text_relocations(&self) -> bool {
@@ -75,25 +61,16 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
     }
 
     pub(super) fn glibc_needed(&self) -> Result<Option<GlibcVersion>, Reason> {
-        let Some((needs, strings)) = self
-            .sections
-            .gnu_verneed(self.endian, self.data)
-            .map_err(damaged)?
+        let Some((needs, strings)) = self.sections.gnu_verneed(self.endian, self.data).map_err(damaged)?
         else {
             return Ok(None);
         };
-        let strings = self
-            .sections
-            .strings(self.endian, self.data, strings)
-            .map_err(damaged)?;
+        let strings = self.sections.strings(self.endian, self.data, strings).map_err(damaged)?;
         let mut highest = None;
         for need in needs {
             let (_, versions) = need.map_err(damaged)?;
             for version in versions {
-                let name = version
-                    .map_err(damaged)?
-                    .name(self.endian, strings)
-                    .map_err(damaged)?;
+                let name = version.map_err(damaged)?.name(self.endian, strings).map_err(damaged)?;
                 highest = highest.max(GlibcVersion::parse(name));
             }
         }
@@ -109,10 +86,8 @@ impl<'d, R: ReadRef<'d>> Image<'d, R> {
         if self.is_relocated(&(address..address.saturating_add(HANDSHAKE_BYTES as u64)))? {
             return Err(bad("it is not constant data"));
         }
-        let bytes = self
-            .data
-            .read_bytes_at(range.start, HANDSHAKE_BYTES as u64)
-            .map_err(|()| unreadable())?;
+        let bytes =
+            self.data.read_bytes_at(range.start, HANDSHAKE_BYTES as u64).map_err(|()| unreadable())?;
         bytes.try_into().map_err(|_other_length| bad("it is cut off"))
     }
 

@@ -200,12 +200,7 @@ unsafe extern "C" fn report_begin(
     Code::OK
 }
 
-unsafe extern "C" fn report_chunk(
-    ctx: HostCtx,
-    section: SectionCode,
-    records: Bytes,
-    following: u64,
-) -> Code {
+unsafe extern "C" fn report_chunk(ctx: HostCtx, section: SectionCode, records: Bytes) -> Code {
     // SAFETY: see the heading, here and below.
     let (receiver, records) = unsafe { (receiver(ctx), records.as_slice()) };
     let mut draft = lock(&receiver.report);
@@ -217,7 +212,7 @@ unsafe extern "C" fn report_chunk(
         SectionCode::REMOVALS => &mut open.removals,
         _ => return Code::UNKNOWN,
     };
-    let code = append(part, records, following);
+    let code = append(part, records);
     if code != Code::OK {
         *draft = None;
     }
@@ -307,7 +302,7 @@ unsafe extern "C" fn links_chunk(ctx: HostCtx, records: Bytes) -> Code {
     let Some((_, part)) = links.as_mut() else {
         return Code::OUT_OF_ORDER;
     };
-    let code = append(part, records, 0);
+    let code = append(part, records);
     if code != Code::OK {
         *links = None;
     }
@@ -355,13 +350,9 @@ unsafe extern "C" fn exited(ctx: HostCtx, kind: ExitCode, why: Bytes) {
     }
 }
 
-/// A hint of what follows makes room for it; the limit is for what comes. Memory that is not written to costs nothing.
-fn append(part: &mut Vec<u8>, records: &[u8], following: u64) -> Code {
+/// Bytes from the other side never grow a buffer by a number that they carry, only by what is there.
+fn append(part: &mut Vec<u8>, records: &[u8]) -> Code {
     if records.len() > CHUNK_BYTES_MAX || part.len().saturating_add(records.len()) > LIST_BYTES_MAX {
-        return Code::TOO_LARGE;
-    }
-    let room = usize::try_from(following).unwrap_or(LIST_BYTES_MAX).min(LIST_BYTES_MAX);
-    if part.is_empty() && part.try_reserve_exact(records.len().saturating_add(room)).is_err() {
         return Code::TOO_LARGE;
     }
     part.extend_from_slice(records);

@@ -48,7 +48,8 @@ fn nodes(host: &TestHost) -> usize {
 /// Two plugins in one program, with a strategy of the same name, do not get in each other's way.
 #[test]
 fn two_plugins() {
-    let [ours, theirs] = [plugin(), plugin_faulty::plugin()].map(|entry| LoadedPlugin::from_entry(entry).unwrap());
+    let [ours, theirs] =
+        [plugin(), plugin_faulty::plugin()].map(|entry| LoadedPlugin::from_entry(entry).unwrap());
     assert_eq!(ours.describe().unwrap().len(), 1);
     let offers = theirs.describe().unwrap();
     let described: Vec<_> = offers.iter().map(|offer| (offer.kind, offer.name.as_str())).collect();
@@ -97,7 +98,8 @@ fn behaviours() {
 #[test]
 fn validated() {
     let config = json!({ "nodes": ["a@h", "b"], "ttl": 1 });
-    let error = Setting::default().offer(plugin_faulty::plugin(), OfferKind::Strategy, "fixed", config).unwrap_err();
+    let error =
+        Setting::default().offer(plugin_faulty::plugin(), OfferKind::Strategy, "fixed", config).unwrap_err();
     let PluginError::Config(errors) = error else { panic!("{error}") };
     assert_eq!(errors[0].to_string(), r#"nodes[1]: node name "b" is not of the form name@host"#);
 }

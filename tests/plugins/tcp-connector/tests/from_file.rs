@@ -67,16 +67,12 @@ impl HostInterface for Host {
 /// The library is found by what it offers, loaded, connects, notices the end of a connection, and stops.
 #[test]
 fn links_through_a_shared_library() {
-    let built = std::env::current_exe()
-        .unwrap()
-        .with_file_name("libplugin_tcp_connector.so");
+    let built = std::env::current_exe().unwrap().with_file_name("libplugin_tcp_connector.so");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("libplugin_tcp_connector.so");
     fs::copy(built, &file).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-    let registry = Registry::scan(directory.path())
-        .with_builtin(cluster_host::connectors::plugin())
-        .unwrap();
+    let registry = Registry::scan(directory.path()).with_builtin(cluster_host::connectors::plugin()).unwrap();
     let source = registry.find(OfferKind::Connector, "tcp-from-file").unwrap();
     assert_eq!(source.path(), Some(file.as_path()));
     let plugin = load(source, Isolation::InProcess).unwrap();
@@ -90,29 +86,19 @@ fn links_through_a_shared_library() {
         local: LocalNode::default(),
         log_level: tracing::level_filters::LevelFilter::INFO,
     };
-    let errors = plugin
-        .validate(start.kind, &start.name, &json!({ "prot": 1 }), &start.local)
-        .unwrap();
+    let errors = plugin.validate(start.kind, &start.name, &json!({ "prot": 1 }), &start.local).unwrap();
     assert!(errors[0].message.contains("did you mean `port`?"), "{errors:?}");
     let (host, said) = Host::start();
     let running = plugin.start(&start, host).unwrap();
     let node = Node::try_new("app@127.0.0.1").unwrap();
-    running
-        .submit(1, &Operation::Connect(node.clone()), PATIENCE)
-        .unwrap();
-    assert_eq!(
-        said.recv_timeout(PATIENCE).unwrap(),
-        Said::Completed(1, OperationOutcome::Done)
-    );
+    running.submit(1, &Operation::Connect(node.clone()), PATIENCE).unwrap();
+    assert_eq!(said.recv_timeout(PATIENCE).unwrap(), Said::Completed(1, OperationOutcome::Done));
     drop(service.accept().unwrap());
     let Said::Link(change) = said.recv_timeout(PATIENCE).unwrap() else {
         unreachable!("a word about the link")
     };
     assert_eq!((change.up, &change.node), (false, node.name()));
     running.stop(StopReason::Leave, PATIENCE);
-    let exit = Exit {
-        kind: ExitKind::Stopped,
-        reason: None,
-    };
+    let exit = Exit { kind: ExitKind::Stopped, reason: None };
     assert_eq!(said.recv_timeout(PATIENCE).unwrap(), Said::Exited(exit));
 }
