@@ -37,12 +37,8 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 /// Everything that can be wrong before anything runs.
 fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
     let registry = Registry::scan(&args.plugins).with_builtin(connectors::plugin())?;
-    let loaded =
-        Config::load(&args.config, &|name| std::env::var(name).ok()).map_err(|problems| all(&problems))?;
-    let problems = config::validate(&loaded, &registry);
-    if !problems.is_empty() {
-        return Err(all(&problems));
-    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let loaded = config::check(&args.config, &environment, &registry).map_err(|problems| all(&problems))?;
     for warning in config::warnings(&loaded) {
         warn!("{warning}");
     }
