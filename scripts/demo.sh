@@ -21,10 +21,10 @@ dir=$(mktemp -d)
 declare -A pid events seen incarnation
 
 clean_up() {
-    local code=$? name
-    for name in "${!pid[@]}"; do
-        kill -9 "${pid[$name]}" 2>/dev/null || true
-    done
+    local code=$?
+    if ((${#pid[@]} > 0)); then
+        { kill -9 "${pid[@]}" && wait "${pid[@]}"; } 2>/dev/null || true
+    fi
     if ((code != 0)); then
         echo "${red}It did not work.${plain} What the hosts logged last:"
         tail -n 15 "$dir"/*.log || true
@@ -44,18 +44,23 @@ now() { echo "${EPOCHREALTIME/[^0-9]/}"; }
 
 step() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
-# NAME: starts its host and follows its events from the first one on.
+# NAME: starts its host.
 start() {
-    local name=$1 socket=$dir/$1.sock fd end
-    "$host" run --config "$dir/$name.toml" --plugins "$plugins" --listen "unix:$socket" >>"$dir/$name.log" 2>&1 &
+    local name=$1
+    "$host" run --config "$dir/$name.toml" --plugins "$plugins" --listen "unix:$dir/$name.sock" >>"$dir/$name.log" 2>&1 &
     pid[$name]=$!
+}
+
+# NAME: follows the events of its host, from the first one on, as soon as it answers.
+follow() {
+    local name=$1 api=unix:$dir/$1.sock fd end
     end=$(($(now) + deadline * 1000000))
-    until "$host" members --json --api "unix:$socket" >/dev/null 2>&1; do
+    until "$host" members --json --api "$api" >/dev/null 2>&1; do
         kill -0 "${pid[$name]}" 2>/dev/null || fail "the host of $name has ended"
         (($(now) < end)) || fail "the host of $name does not answer"
         sleep 0.01
     done
-    exec {fd}< <(exec "$host" events --json --follow --since 0 --api "unix:$socket" 2>/dev/null)
+    exec {fd}< <(exec "$host" events --json --follow --since 0 --api "$api" 2>/dev/null)
     events[$name]=$fd
 }
 
@@ -85,7 +90,13 @@ report() {
     printf '  %s %-6s %-24s %safter %6d.%d ms%s\n' "${green}*${plain}" "$1" "$2" "$dim" $((took / 1000)) $((took % 1000 / 100)) "$plain"
 }
 
+# Forgets the events so far, so that the next ones of their kind can be waited for.
 forget() { seen=(); }
+
+show_members() {
+    printf '\n  %scluster-host members%s, asked of alice:\n' "$dim" "$plain"
+    "$host" members --api "unix:$dir/alice.sock" | sed 's/^/    /'
+}
 
 # A UDP port that nobody uses.
 while
@@ -113,25 +124,20 @@ heartbeat_timeout = "${timeout}s"
 TOML
 done
 
-echo "${bold}cluster-host${plain}: $("$host" --version), plugins from ${plugins/#$PWD\//}"
-echo "Each host runs this configuration, with its own name, on UDP port $port of the loopback interface:"
-echo "$dim"
-sed 's/^/    /' "$dir/alice.toml"
-echo -n "$plain"
+echo "${bold}$("$host" --version)${plain}, with the plugins in ${plugins/#$PWD\//}/. Each host has this configuration, with its own name:"
+printf '\n%s%s%s\n' "$dim" "$(sed 's/^/    /' "$dir/alice.toml")" "$plain"
 
 step "1. alice, bob and carol are started"
-all_began=$(now)
+began=$(now)
+for name in alice bob carol; do start "$name"; done
+for name in alice bob carol; do follow "$name"; done
 for name in alice bob carol; do
-    began=$(now)
-    start "$name"
     report "$name" "is up" node_up "$name"
 done
 for pair in alice/bob alice/carol bob/alice bob/carol carol/alice carol/bob; do
-    began=$all_began
     report "${pair%/*}" "sees ${pair#*/}" node_up "${pair#*/}"
 done
-echo
-"$host" members --api "unix:$dir/alice.sock" | sed 's/^/    /'
+show_members
 before=${incarnation[alice/carol]}
 
 step "2. carol is killed (kill -9), so that she cannot say goodbye; whoever is silent for $timeout s is given up"
@@ -146,6 +152,7 @@ step "3. carol is started again"
 forget
 began=$(now)
 start carol
+follow carol
 report alice "sees carol again" node_up carol
 report bob "sees carol again" node_up carol
 report carol "sees alice" node_up alice
@@ -165,7 +172,6 @@ code=0
 wait "${pid[bob]}" || code=$?
 unset 'pid[bob]'
 ((code == 0)) || fail "the host of bob ended with exit code $code"
-echo
-"$host" members --api "unix:$dir/alice.sock" | sed 's/^/    /'
+show_members
 
-printf '\n%sAll of it happened.%s Try it yourself: %s\n' "$green" "$plain" "README.md says how."
+printf '\n%sAll of it happened.%s README.md says how to go on.\n' "$green" "$plain"

@@ -14,8 +14,8 @@ fn lossy(lab: &Lab, options: &str, heartbeats: u64) {
     }
     let others = hosts.len() as u64 - 1;
     let heard = |host: &crate::host::Host| host.counter("lan", "datagrams_accepted");
-    for host in &hosts {
-        let enough = heard(host) + heartbeats * others;
+    let enough: Vec<u64> = hosts.iter().map(|host| heard(host) + heartbeats * others).collect();
+    for (host, enough) in hosts.iter().zip(enough) {
         host.settle("so many heartbeats", || (heard(host) >= enough).then_some(()));
     }
     for (number, host) in lab.all().zip(&hosts) {

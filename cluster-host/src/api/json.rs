@@ -6,14 +6,28 @@
 
 mod conversion;
 
-use std::{borrow::Cow, collections::BTreeMap, time::SystemTime};
+use std::{borrow::Cow, collections::BTreeMap, time::{Duration, SystemTime}};
 
-use jiff::{Timestamp, fmt::temporal::DateTimePrinter};
+use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_seconds, parse_rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub SystemTime);
+
+/// How exactly a time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// For ages.
+    Seconds,
+    /// For people who compare.
+    Millis,
+    /// For machines.
+    Micros,
+}
+
+/// The end of the year 9999, after 1970.
+const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The answer of `/v1/members`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -233,14 +247,15 @@ pub struct Problem<'a> {
 // === impl Time ===
 
 impl Time {
-    /// The text with this many digits after the second.
+    /// The text, to the second, to the millisecond or to the microsecond.
     #[must_use]
-    pub fn to_text(self, digits: u8) -> String {
-        let time = Timestamp::try_from(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut text = String::new();
-        match DateTimePrinter::new().precision(Some(digits)).print_timestamp(&time, &mut text) {
-            Ok(()) => text,
-            Err(_no_room_in_a_string) => String::new(),
+    pub fn to_text(self, precision: Precision) -> String {
+        // What lies before 1970 or after 9999 cannot be written.
+        let time = self.0.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LATEST);
+        match precision {
+            Precision::Seconds => format_rfc3339_seconds(time).to_string(),
+            Precision::Millis => format_rfc3339_millis(time).to_string(),
+            Precision::Micros => format_rfc3339_micros(time).to_string(),
         }
     }
 }
@@ -253,15 +268,14 @@ impl From<SystemTime> for Time {
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_text(6))
+        serializer.serialize_str(&self.to_text(Precision::Micros))
     }
 }
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let time: Timestamp = text.parse().map_err(D::Error::custom)?;
-        Ok(Self(time.into()))
+        parse_rfc3339(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

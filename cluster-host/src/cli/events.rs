@@ -9,7 +9,7 @@ use super::{
     output::{Colour, count, plain},
 };
 use crate::{
-    api::json::{Event, Member},
+    api::json::{Event, Member, Precision},
     client::Client,
 };
 
@@ -65,7 +65,7 @@ pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, F
 /// One line per event: when, what, to whom, how it is afterwards, where, why; the cursor last.
 pub(super) fn print(out: &mut dyn Write, event: &Event<'_>, colour: Colour) -> io::Result<()> {
     let padding = " ".repeat("topology_changed".len().saturating_sub(event.kind.chars().count()));
-    write!(out, "{}  {}{padding}", event.at.to_text(3), colour.word(&event.kind))?;
+    write!(out, "{}  {}{padding}", event.at.to_text(Precision::Millis), colour.word(&event.kind))?;
     if let Some(members) = &event.members {
         write!(out, "  {}", summary(members))?;
     }

@@ -16,7 +16,7 @@ use super::{
     output::{Colour, age, pairs, plain, until},
 };
 use crate::{
-    api::json::{Attempt, Explanation, Link, Members, Time, Vouch},
+    api::json::{Attempt, Explanation, Link, Members, Precision, Time, Vouch},
     client::{Client, ClientError, encode},
     clock,
 };
@@ -216,7 +216,7 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
         rounds => writeln!(out, "    not in its last {rounds} complete views")?,
     }
     if let Some(held) = vouch.held_until {
-        writeln!(out, "    its withdrawal is held by the prune policy until {}", held.to_text(0))?;
+        writeln!(out, "    its withdrawal is held by the prune policy until {}", held.to_text(Precision::Seconds))?;
     }
     Ok(())
 }
@@ -237,5 +237,5 @@ fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Col
 
 /// `2026-01-01T00:00:00Z (5m)`
 fn when(time: Time, now: SystemTime) -> String {
-    format!("{} ({})", time.to_text(0), age(time, now))
+    format!("{} ({})", time.to_text(Precision::Seconds), age(time, now))
 }
