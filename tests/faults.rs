@@ -142,13 +142,17 @@ fn stop_waits_for_nobody() {
     }
 }
 
-/// A report above the limit is refused whole, and what was reported before stands.
+/// A report above the limit is refused whole and told, and it is told of the topology that made it alone.
 #[test]
 fn too_many_members() {
     let plugins = Plugins::with(&[FAULTY]);
     let host = host(&plugins, "strategy = \"too_many\"\nconfig = { count = 6 }\nmembers_max = 5");
-    wait_faulty(&host, "degraded", |topology| topology["health"] == "degraded");
-    host.wait_up(&["first@127.0.0.1", STEADY[0], STEADY[1], SELF]);
+    let topology = wait_faulty(&host, "degraded", |topology| topology["health"] == "degraded");
+    let told = topology["reason"].as_str().unwrap_or_default();
+    assert!(told.contains('6') && told.contains("members_max"), "{told}");
+    host.wait("the steady ones", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
+    let view = host.view();
+    assert!(!view.members.keys().any(|name| name.starts_with('n')), "{view}");
     check_steady(&host);
 }
 
