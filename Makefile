@@ -69,9 +69,9 @@ advisories: ## Known flaws of dependencies; fetches the advisory database
 
 .PHONY: bench
 bench: build plugins ## The benchmarks, each with its rival in the same run
-	for bench in benches/src/bin/*.rs; do \
-	    $(CARGO) run --profile bench --package benches --bin "$$(basename "$$bench" .rs)"; \
-	done
+	missed=; for bench in benches/src/bin/*.rs; do \
+	    $(CARGO) run --quiet --profile bench --package benches --bin "$$(basename "$$bench" .rs)" || missed="$$missed $$bench"; \
+	done; test -z "$$missed" || { echo "goals missed in:$$missed"; exit 1; }
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -6,7 +6,11 @@
 
 mod conversion;
 
-use std::{borrow::Cow, collections::BTreeMap, time::{Duration, SystemTime}};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_seconds, parse_rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};

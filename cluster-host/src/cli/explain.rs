@@ -216,7 +216,11 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
         rounds => writeln!(out, "    not in its last {rounds} complete views")?,
     }
     if let Some(held) = vouch.held_until {
-        writeln!(out, "    its withdrawal is held by the prune policy until {}", held.to_text(Precision::Seconds))?;
+        writeln!(
+            out,
+            "    its withdrawal is held by the prune policy until {}",
+            held.to_text(Precision::Seconds)
+        )?;
     }
     Ok(())
 }

@@ -112,6 +112,74 @@ impl Strategy for Slow {
     }
 }
 
+/// Measures what calls to the host cost, for the benchmarks, and tells it by its counters.
+#[derive(Debug)]
+pub struct Measures;
+
+/// How much is measured.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuresConfig {
+    /// Calls that one figure is taken from
+    pub calls: u64,
+    /// Nodes of the report, with three attributes each
+    pub nodes: u64,
+    /// How often everything is measured
+    pub rounds: u64,
+}
+
+extern "C" fn plain(value: u64) -> u64 {
+    value
+}
+
+impl MeasuresConfig {
+    fn view(&self) -> Result<View> {
+        let nodes = (0..self.nodes).map(|number| {
+            let node = Node::try_new(&format!("app-{number:06}@10.0.0.1"))?;
+            Ok(node.attribute("zone", "eu-1").attribute("role", "api").attribute("version", "1.2.3"))
+        });
+        Ok(View::complete(nodes.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Picoseconds of one call.
+    fn each(&self, mut call: impl FnMut(u64)) -> u64 {
+        let start = tokio::time::Instant::now();
+        for number in 0..self.calls {
+            call(number);
+        }
+        let total = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        total.saturating_mul(1_000) / self.calls.max(1)
+    }
+}
+
+impl Strategy for Measures {
+    const NAME: &'static str = "measures";
+    type Config = MeasuresConfig;
+
+    async fn run(config: MeasuresConfig, ctx: Context) -> Result<()> {
+        let pointer = std::hint::black_box(plain as extern "C" fn(u64) -> u64);
+        let view = config.view()?;
+        let (mut plains, mut pings, mut reports) = (Vec::new(), Vec::new(), Vec::new());
+        for _round in 0..config.rounds {
+            plains.push(config.each(|number| _ = std::hint::black_box(pointer(number))));
+            pings.push(config.each(|number| _ = std::hint::black_box(ctx.ping(number))));
+            let copy = view.clone();
+            let start = tokio::time::Instant::now();
+            ctx.report(copy)?;
+            reports.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        }
+        for (counter, mut figures) in
+            [("plain_ps", plains), ("ping_ps", pings), ("report_median_ns", reports.clone())]
+        {
+            figures.sort_unstable();
+            ctx.count(counter, figures.get(figures.len() / 2).copied().unwrap_or(u64::MAX));
+        }
+        ctx.count("report_first_ns", reports.first().copied().unwrap_or(u64::MAX));
+        ctx.count("measured", 1);
+        pending().await
+    }
+}
+
 /// Logs and counts.
 #[derive(Debug)]
 pub struct Noisy;

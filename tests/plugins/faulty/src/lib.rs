@@ -10,6 +10,7 @@
 //! | `finishes` | reports its nodes once and is done |
 //! | `slow` | does nothing, for ever, but lets itself be dropped |
 //! | `stuck` | blocks its thread for ever |
+//! | `measures` | measures what calls to the host cost |
 //! | `noisy` | logs at each level and counts |
 //! | `too_many` | reports as many nodes as it is told |
 
@@ -23,12 +24,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use behaving::{
-    Finishes, Fixed, FixedConfig, Noisy, NoisyConfig, Slow, StaticList, TooMany, TooManyConfig,
+    Finishes, Fixed, FixedConfig, Measures, MeasuresConfig, Noisy, NoisyConfig, Slow, StaticList, TooMany,
+    TooManyConfig,
 };
 pub use failing::{Fails, LiesEmpty, Panics, Stuck};
 
 cluster_sdk::export_plugin!(
-    strategies: [Fixed, Panics, Fails, LiesEmpty, Finishes, Slow, Stuck, Noisy, TooMany],
+    strategies: [Fixed, Panics, Fails, LiesEmpty, Finishes, Slow, Stuck, Noisy, TooMany, Measures],
     discover: [StaticList],
 );
 
