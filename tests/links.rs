@@ -157,8 +157,11 @@ opts = {{ retry = {{ first = "50ms", cap = "200ms" }} }}
 "#
         ),
     );
-    host.wait("both to vouch", |view| {
-        view.members.get(APP).is_some_and(|member| member["topologies"].as_array().map(Vec::len) == Some(2))
+    host.wait("both to have reported", |view| {
+        let vouched = |node: &str| {
+            view.members.get(node).map_or(0, |member| member["topologies"].as_array().map_or(0, Vec::len))
+        };
+        vouched(APP) == 2 && vouched("other@127.0.0.1") == 1
     });
     assert_eq!(host.view().count("node_discovered"), 3, "one member per name, and the host's own");
     host.wait("the brief one to be over", |view| view.events_of("node_left", "other@127.0.0.1").count() == 1);

@@ -45,6 +45,9 @@ pub enum NodeError {
     /// A length points past the end, or bytes are left over.
     #[error("record at byte {0} is cut off or has a wrong length")]
     Malformed(usize),
+    /// The list is larger than [`LIST_BYTES_MAX`](crate::view::LIST_BYTES_MAX).
+    #[error("list of {0} bytes: at most {max} are possible", max = crate::view::LIST_BYTES_MAX)]
+    ListTooLarge(usize),
     /// The record is larger than [`NODE_BYTES_MAX`].
     #[error("record at byte {0} has {1} bytes: at most {NODE_BYTES_MAX} are possible")]
     TooLarge(usize, usize),
@@ -209,15 +212,20 @@ impl From<NodeName> for Node {
 impl<'a> NodeRef<'a> {
     /// Reads the record at the start of `bytes`, which is at `offset` of the whole, and what follows it.
     pub(crate) fn split(bytes: &'a [u8], offset: usize) -> Result<(Self, &'a [u8]), NodeError> {
-        let malformed = || NodeError::Malformed(offset);
-        let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(malformed)?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_overflow| malformed())?;
+        let (record, rest) = Self::split_any(bytes).ok_or(NodeError::Malformed(offset))?;
+        let length = bytes.len().saturating_sub(rest.len()).saturating_sub(4);
         if length > NODE_BYTES_MAX {
             return Err(NodeError::TooLarge(offset, length));
         }
-        let (record, rest) = rest.split_at_checked(length).ok_or_else(malformed)?;
-        let (name, entries) = split_text(record).ok_or_else(malformed)?;
-        Ok((Self { name, entries }, rest))
+        Ok((record, rest))
+    }
+
+    /// Reads the record at the start of `bytes`, however large, and what follows it.
+    pub(crate) fn split_any(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let (record, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let (name, entries) = split_text(record)?;
+        Some((Self { name, entries }, rest))
     }
 
     /// Whether this record says exactly what `node` says.
@@ -239,7 +247,13 @@ impl<'a> NodeRef<'a> {
     /// # Errors
     /// [`NodeError::Name`] when it is no node name.
     pub fn to_name(&self) -> Result<NodeName, NodeError> {
-        Ok(NodeName::try_new(&String::from_utf8_lossy(self.name))?)
+        match str::from_utf8(self.name) {
+            Ok(name) => Ok(NodeName::try_new(name)?),
+            Err(_not_text) => {
+                let name = String::from_utf8_lossy(self.name).into_owned();
+                Err(NameError::NodeNameUnprintable(name).into())
+            }
+        }
     }
 }
 
@@ -300,4 +314,47 @@ fn push_text(buffer: &mut Vec<u8>, text: &str) {
 fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node says what it was told, in the order in which it was told, and is the same from its flat form.
+    #[test]
+    fn round_trip() {
+        let node = Node::try_new("a@h").unwrap().address("1.1:1").attribute("zone", "eu").address("[::1]:2");
+        let node =
+            node.attribute(".reserved", "no").attribute("zone", "us").with_incarnation(7).with_leaving();
+        let again = Node::from_entry_bytes(node.name().clone(), node.entry_bytes()).unwrap();
+        assert_eq!(again, node);
+        assert_eq!(again.addresses().collect::<Vec<_>>(), ["1.1:1", "[::1]:2"]);
+        assert_eq!(again.incarnation(), Some(7));
+        assert!(again.is_leaving());
+        let attributes = again.attribute_map();
+        let attributes: Vec<_> =
+            attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(attributes, [("_reserved", "no"), ("zone", "us")]);
+    }
+
+    /// Entries that are not valid are refused with the node and the key that are at fault.
+    #[test]
+    fn bad_entries() {
+        let check = |entries: &[(&[u8], &[u8])], reason: &str| {
+            let mut bytes = Vec::new();
+            for part in entries.iter().flat_map(|(key, value)| [key, value]) {
+                bytes.extend_from_slice(&u16::try_from(part.len()).unwrap().to_le_bytes());
+                bytes.extend_from_slice(part);
+            }
+            let refused = Node::from_entry_bytes(NodeName::try_new("a@h").unwrap(), &bytes).unwrap_err();
+            assert_eq!(refused.to_string(), reason);
+        };
+        check(&[(b"", b"x")], r#"node a@h: attribute "" is not valid"#);
+        check(&[(b"zone", b"\xff")], r#"node a@h: attribute "zone" is not valid"#);
+        check(&[(b".incarnation", b"x")], r#"node a@h: attribute ".incarnation" is not valid"#);
+        check(
+            &[(b"k".as_slice(), b"v".as_slice()); NODE_ENTRIES_MAX + 1],
+            "node a@h has more than 128 addresses and attributes",
+        );
+    }
 }

@@ -1,20 +1,11 @@
-//! What is shown follows from vouches and links, and events follow from what is shown.
+//! What is shown of members follows from vouches and links, and events follow from what is shown.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Instant, SystemTime},
-};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use super::{
-    Membership,
-    explain::{Explanation, LinkExplained, VouchExplained},
-    link::Phase,
-    topology::{Hold, Topology, Vouch},
-};
+use super::{Membership, connector::Link, topology::Topology, vouch::Vouch};
 use crate::{
     event::{Event, EventKind},
-    member::{Health, LinkState, Member, MemberState, NAMES_SHOWN_MAX, TopologyStatus, Vouched},
+    member::{LinkState, Member, MemberState, Vouched},
     name::{NodeName, TopologyName},
     node::Node,
     time::Now,
@@ -56,15 +47,12 @@ impl Cause {
     }
 }
 
-// === impl Membership: members ===
+// === impl Membership ===
 
 impl Membership {
     /// After any change about a node: its links are wanted or not, and it is shown as it is now.
     pub(super) fn settle(&mut self, node: &NodeName, cause: &Cause, now: Now) {
-        let connectors: Vec<_> = self.connectors.keys().copied().collect();
-        for connector in connectors {
-            self.reconcile(connector, node, now);
-        }
+        self.reconcile(node, now);
         self.publish_member(node, cause, now);
     }
 
@@ -77,22 +65,17 @@ impl Membership {
         match (old, new) {
             (None, None) => {}
             (None, Some(new)) => {
-                let (state, up) = (new.state, new.is_linked());
                 let discovered = Member { state: MemberState::Discovered, reason: None, ..new.clone() };
                 self.emit(EventKind::NodeDiscovered, Some(discovered), told);
-                if up {
+                if new.is_linked() {
                     self.emit(EventKind::NodeUp, Some(new), told);
-                } else if state != MemberState::Discovered {
+                } else if new.state != MemberState::Discovered || new.reason.is_some() {
                     self.emit(EventKind::NodeUpdated, Some(new), told);
                 }
             }
             (Some(old), None) => {
                 if was_up {
-                    let state = if old.state == MemberState::Leaving { old.state } else { MemberState::Down };
-                    let down =
-                        Member { state, since: now.wall, reason: cause.reason.clone(), ..(*old).clone() };
-                    let down =
-                        Member { topologies: down.topologies.iter().map(Vouched::ended).collect(), ..down };
+                    let down = old.ended(cause.reason.clone(), now.wall);
                     self.emit(EventKind::NodeDown, Some(down), told);
                 }
                 self.emit(EventKind::NodeLeft, None, told);
@@ -146,11 +129,13 @@ impl Membership {
             reason: None,
         };
         let mut leaving = false;
+        let mut was_up = old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down);
         for (topology_name, topology) in &self.topologies {
             let Some(vouch) = topology.vouches.get(name) else {
                 continue;
             };
-            member.incarnation = member.incarnation.max(vouch.node.incarnation());
+            // Incarnations of different sources do not compare: as with attributes, the first that tells counts.
+            member.incarnation = member.incarnation.or_else(|| vouch.node.incarnation());
             for address in vouch.node.addresses() {
                 if !member.addresses.iter().any(|known| known == address) {
                     member.addresses.push(address.to_owned());
@@ -160,180 +145,49 @@ impl Membership {
                 member.attributes.entry(key).or_insert(value);
             }
             leaving |= vouch.node.is_leaving();
-            member.topologies.push(self.vouched(topology_name, topology, vouch));
+            let link = self.link(topology, name);
+            was_up |= link.is_some_and(|link| link.turned_at.is_some());
+            member.topologies.push(vouched(topology_name, topology, vouch, link));
         }
         if member.topologies.is_empty() {
             return None;
         }
-        let was_ever_up = old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down);
+        let link_reason = || member.topologies.iter().find_map(|vouched| vouched.reason.clone());
         (member.state, member.reason) = if leaving {
             (MemberState::Leaving, Some("its source says that it is leaving".into()))
         } else if member.is_linked() {
             (MemberState::Up, None)
+        } else if was_up {
+            (MemberState::Down, link_reason())
         } else {
-            let reason = member.topologies.iter().find_map(|vouched| vouched.reason.clone());
-            (if was_ever_up { MemberState::Down } else { MemberState::Discovered }, reason)
+            (MemberState::Discovered, link_reason())
         };
         member.since = old.filter(|old| old.state == member.state).map_or(wall, |old| old.since);
         Some(member)
     }
 
-    fn vouched(&self, name: &TopologyName, topology: &Topology, vouch: &Vouch) -> Vouched {
-        let link = topology
-            .spec
-            .connector
-            .map(|id| self.connectors.get(&id).and_then(|connector| connector.links.get(vouch.node.name())));
-        let (state, since, link_reason) = match link {
-            None => (LinkState::None, vouch.since, None),
-            Some(None) => (LinkState::Down, vouch.since, None),
-            Some(Some(link)) => (link.shown(), link.since, link.reason.clone()),
-        };
-        let doubt = if vouch.stale {
-            Some("its topology has not heard of it for its time to live; it stays while its link is up")
-        } else {
-            match vouch.absent.as_ref().map(|absence| absence.hold) {
-                None => None,
-                Some(None) => Some("its source does not name it; that does not count yet"),
-                Some(Some(_)) => Some("its source let it go; the prune policy holds it back"),
-            }
-        };
-        Vouched {
-            name: name.clone(),
-            link: state,
-            since,
-            reason: link_reason.or_else(|| doubt.map(Into::into)),
-        }
+    /// The link to a node by the connector of a topology.
+    pub(super) fn link(&self, topology: &Topology, node: &NodeName) -> Option<&Link> {
+        self.connectors.get(&topology.spec.connector?)?.links().get(node)
     }
+}
 
-    // === topologies ===
-
-    /// Shows a topology as it is now, with an event if its health changed.
-    pub(super) fn publish_status(&mut self, name: &TopologyName, now: Now) {
-        let Some(topology) = self.topologies.get(name) else {
-            self.statuses.remove(name);
-            return;
-        };
-        let held = |name: &&NodeName| {
-            topology
-                .vouches
-                .get(*name)
-                .and_then(|vouch| vouch.absent.as_ref())
-                .is_some_and(|a| a.hold.is_some())
-        };
-        let held: Vec<_> = topology.absent.iter().filter(held).take(NAMES_SHOWN_MAX).cloned().collect();
-        let (health, reason) = self.health(topology, &held);
-        let old = self.statuses.get(name);
-        let same_health = old.filter(|old| old.health == health);
-        let since = same_health.map_or(now.wall, |old| old.since);
-        let changed = same_health.is_none_or(|old| old.reason != reason || old.held != held);
-        if changed {
-            let unclaimed = old.map(|old| old.unclaimed.clone()).unwrap_or_default();
-            let status = TopologyStatus { health, reason: reason.clone(), since, held, unclaimed };
-            self.statuses.insert(name.clone(), Arc::new(status));
-            self.revision = self.revision.saturating_add(1);
-            self.events.push(Event {
-                revision: self.revision,
-                kind: EventKind::TopologyChanged,
-                node: None,
-                member: None,
-                topology: Some(name.clone()),
-                reason,
-                at: now.wall,
-            });
-        }
-    }
-
-    fn health(&self, topology: &Topology, held: &[NodeName]) -> (Health, Option<Arc<str>>) {
-        let (health, reason) = topology.health.clone();
-        if !matches!(health, Health::Starting | Health::Running) {
-            return (health, reason);
-        }
-        let connector = topology.spec.connector.and_then(|id| self.connectors.get(&id));
-        let unavailable = connector.and_then(|c| {
-            let reason = c.unavailable.as_ref()?;
-            Some(format!("connector {}: {reason}; nothing is dialled until it is available", c.spec.name))
-        });
-        if let Some(refusal) = &topology.refusal {
-            (Health::Degraded, Some(Arc::clone(refusal)))
-        } else if let Some(unavailable) = unavailable {
-            (Health::Degraded, Some(unavailable.into()))
-        } else if held.is_empty() {
-            (health, reason)
-        } else {
-            let reason = "members that its source let go are held back by the prune policy: too many at once";
-            (Health::Degraded, Some(reason.into()))
-        }
-    }
-
-    /// Lists the links of a connector that nobody vouches for with its topologies. No event: they are no members.
-    pub(super) fn publish_unclaimed(&mut self, id: super::ConnectorId) {
-        let Some(connector) = self.connectors.get_mut(&id) else {
-            return;
-        };
-        connector.unclaimed_changed = false;
-        let unclaimed: Vec<_> = connector.unclaimed().take(NAMES_SHOWN_MAX).cloned().collect();
-        for (name, topology) in &self.topologies {
-            if topology.spec.connector == Some(id)
-                && let Some(status) = self.statuses.get_mut(name)
-            {
-                Arc::make_mut(status).unclaimed.clone_from(&unclaimed);
-            }
-        }
-    }
-
-    // === explanations ===
-
-    /// Everything that is known of a name. `None` where that is nothing.
-    #[must_use]
-    pub fn explain(&self, name: &NodeName, now: Now) -> Option<Explanation> {
-        let wall = |instant: Instant| now.wall + instant.saturating_duration_since(now.instant);
-        let vouches = self.topologies.iter().filter_map(|(topology_name, topology)| {
-            let vouch = topology.vouches.get(name)?;
-            let absence = vouch.absent.as_ref();
-            Some(VouchExplained {
-                topology: topology_name.clone(),
-                node: vouch.node.clone(),
-                since: vouch.since,
-                renewed: topology.renewed(vouch).wall,
-                expires: topology.expiry(vouch).map(wall),
-                stale: vouch.stale,
-                absent_rounds: absence.map_or(0, |absence| absence.rounds),
-                held_until: match absence.and_then(|absence| absence.hold) {
-                    Some(Hold { until: Some(until) }) => Some(wall(until)),
-                    _ => None,
-                },
-            })
-        });
-        let links = self.connectors.values().filter_map(|connector| {
-            let link = connector.links.get(name)?;
-            Some(LinkExplained {
-                connector: Arc::clone(&connector.spec.name),
-                state: link.shown(),
-                since: link.since,
-                failures: link.failures,
-                attempts: link.attempts.iter().cloned().collect(),
-                next_attempt: match link.phase {
-                    Phase::Waiting { due: Some(due) } => Some(wall(due)),
-                    _ => None,
-                },
-            })
-        });
-        let dead = self.topologies.iter().filter_map(|(topology_name, topology)| {
-            Some((topology_name.clone(), topology.dead(name.as_str())?))
-        });
-        let explanation = Explanation {
-            name: name.clone(),
-            member: self.members.get(name).cloned(),
-            vouches: vouches.collect(),
-            links: links.collect(),
-            dead: dead.collect(),
-        };
-        let known = explanation.member.is_some()
-            || !(explanation.vouches.is_empty()
-                && explanation.links.is_empty()
-                && explanation.dead.is_empty());
-        known.then_some(explanation)
-    }
+fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option<&Link>) -> Vouched {
+    let (state, since, reason) = match link {
+        Some(link) => (link.shown(), link.since, link.reason.clone()),
+        None if topology.spec.connector.is_some() => (LinkState::Down, vouch.since, None),
+        None => (LinkState::None, vouch.since, None),
+    };
+    let doubt = if vouch.stale {
+        Some("its topology has not heard of it for its time to live; it stays while its link is up")
+    } else if vouch.is_held() {
+        Some("its source let it go; the prune policy holds it back")
+    } else if vouch.absent.is_some() {
+        Some("its source does not name it; that does not count yet")
+    } else {
+        None
+    };
+    Vouched { name: name.clone(), link: state, since, reason: reason.or_else(|| doubt.map(Into::into)) }
 }
 
 fn derive_local(local: &Node, old: Option<&Member>, wall: SystemTime) -> Member {
@@ -353,6 +207,18 @@ fn derive_local(local: &Node, old: Option<&Member>, wall: SystemTime) -> Member 
 // === impl Member ===
 
 impl Member {
+    /// As it is shown in the moment in which it goes.
+    fn ended(&self, reason: Option<Arc<str>>, wall: SystemTime) -> Self {
+        let is_leaving = self.state == MemberState::Leaving;
+        Self {
+            state: if is_leaving { self.state } else { MemberState::Down },
+            since: if is_leaving { self.since } else { wall },
+            reason,
+            topologies: self.topologies.iter().map(|vouched| vouched.ended(wall)).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Whether the member can be reached: it is ourselves, or a real link is up, or no topology that vouches for
     /// it has real links.
     #[must_use]
@@ -368,8 +234,12 @@ impl Member {
 
 impl Vouched {
     /// As it is shown in the moment in which the member goes.
-    fn ended(&self) -> Self {
-        let link = if self.link == LinkState::None { LinkState::None } else { LinkState::Down };
-        Self { link, ..self.clone() }
+    fn ended(&self, wall: SystemTime) -> Self {
+        match self.link {
+            LinkState::None | LinkState::Down => self.clone(),
+            LinkState::Connecting | LinkState::Up | LinkState::Unknown => {
+                Self { link: LinkState::Down, since: wall, ..self.clone() }
+            }
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Why a node is (not) in the cluster: everything that is known of one name.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
+use super::{Membership, connector::Phase, topology::Topology, vouch::Vouch};
 use crate::{
     member::{LinkState, Member},
     name::{NodeName, TopologyName},
     node::Node,
+    time::Now,
 };
 
 /// All that the membership knows of one node name.
@@ -72,3 +77,69 @@ pub struct Attempt {
 
 /// Tries per link that are kept for [`Explanation`].
 pub const ATTEMPTS_KEPT_MAX: usize = 8;
+
+// === impl Membership ===
+
+impl Membership {
+    /// Everything that is known of a name. `None` where that is nothing.
+    #[must_use]
+    pub fn explain(&self, name: &NodeName, now: Now) -> Option<Explanation> {
+        let vouches = self.topologies.iter().filter_map(|(topology_name, topology)| {
+            let vouch = topology.vouches.get(name)?;
+            Some(VouchExplained::new(topology_name, topology, vouch, now))
+        });
+        let links = self.connectors.values().filter_map(|connector| {
+            let link = connector.links().get(name)?;
+            Some(LinkExplained {
+                connector: Arc::clone(&connector.spec.name),
+                state: link.shown(),
+                since: link.since,
+                failures: link.failures,
+                attempts: link.attempts.iter().cloned().collect(),
+                next_attempt: match link.phase {
+                    Phase::Waiting { due: Some(due) } => Some(wall(due, now)),
+                    _ => None,
+                },
+            })
+        });
+        let dead = self.topologies.iter().filter_map(|(topology_name, topology)| {
+            Some((topology_name.clone(), topology.tombstones.incarnation(name)?))
+        });
+        let explanation = Explanation {
+            name: name.clone(),
+            member: self.members.get(name).cloned(),
+            vouches: vouches.collect(),
+            links: links.collect(),
+            dead: dead.collect(),
+        };
+        let Explanation { member, vouches, links, dead, .. } = &explanation;
+        let is_known = member.is_some() || !(vouches.is_empty() && links.is_empty() && dead.is_empty());
+        is_known.then_some(explanation)
+    }
+}
+
+// === impl VouchExplained ===
+
+impl VouchExplained {
+    fn new(name: &TopologyName, topology: &Topology, vouch: &Vouch, now: Now) -> Self {
+        let hold = vouch.absent.and_then(|absence| absence.hold);
+        Self {
+            topology: name.clone(),
+            node: vouch.node.clone(),
+            since: vouch.since,
+            renewed: topology.renewed(vouch).wall,
+            expires: topology.expiry(vouch).map(|at| wall(at, now)),
+            stale: vouch.stale,
+            absent_rounds: vouch.absent.map_or(0, |absence| absence.rounds),
+            held_until: hold.and_then(|hold| hold.until).map(|at| wall(at, now)),
+        }
+    }
+}
+
+/// What the wall clock will show, or showed, as far as we can tell now.
+fn wall(at: Instant, now: Now) -> SystemTime {
+    match at.checked_duration_since(now.instant) {
+        Some(ahead) => now.wall + ahead,
+        None => now.wall.checked_sub(now.instant.saturating_duration_since(at)).unwrap_or(now.wall),
+    }
+}

@@ -13,33 +13,37 @@
 //! strategy's word becomes vouches, vouches become wanted links and members, and links decide which members
 //! are up. Everything shown is derived from vouches and links, so nothing can disagree with them.
 
+mod connector;
 mod derive;
+mod dialling;
+mod diff;
 pub mod explain;
 mod link;
 mod linking;
 mod prune;
 mod reporting;
+mod status;
 mod timer;
+mod tombstones;
 mod topology;
+mod vouch;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use imbl::OrdMap;
 
-use self::{derive::Cause, link::Connector, timer::Timer, topology::Topology};
+use self::{connector::Connector, derive::Cause, topology::Topology};
 pub use self::{
+    diff::ReportRefused,
     link::{
         ConnectorId, ConnectorSpec, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, UNKNOWN_MAX,
     },
     prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
-    topology::{ReportRefused, TOMBSTONES_MAX, TopologySpec},
+    tombstones::TOMBSTONES_MAX,
+    topology::TopologySpec,
 };
 use crate::{
     event::Event,
@@ -70,7 +74,6 @@ pub struct Membership {
     statuses: OrdMap<TopologyName, Arc<TopologyStatus>>,
     topologies: BTreeMap<TopologyName, Topology>,
     connectors: BTreeMap<ConnectorId, Connector>,
-    timers: BTreeSet<(Instant, Timer)>,
     operations: u64,
     effects: Vec<Effect>,
     events: Vec<Event>,
@@ -91,7 +94,6 @@ impl Membership {
             statuses: OrdMap::new(),
             topologies: BTreeMap::new(),
             connectors: BTreeMap::new(),
-            timers: BTreeSet::new(),
             operations: 0,
             effects: Vec::new(),
             events: Vec::new(),
@@ -102,24 +104,56 @@ impl Membership {
         membership
     }
 
-    /// Sets or changes what is told of the local node. Its name must not change.
+    /// Sets or changes what is told of the local node. What topologies said of its name before does not count any
+    /// more; a link to it is left alone.
     pub fn set_local(&mut self, node: Node, now: Now) {
         let name = node.name().clone();
-        self.local = Some(node);
+        let previous = self.local.replace(node);
+        for topology in self.topologies.values_mut() {
+            topology.drop_vouch(&name);
+        }
+        for (id, connector) in &mut self.connectors {
+            if let Some(operation) = connector.remove(&name) {
+                let connector = *id;
+                self.effects.push(Effect::Cancel { connector, operation });
+            }
+        }
+        if let Some(previous) = previous.filter(|previous| *previous.name() != name) {
+            for topology in self.topologies.values_mut() {
+                topology.forget_list();
+            }
+            self.settle(previous.name(), &Cause::default(), now);
+        }
         self.publish_member(&name, &Cause::default(), now);
+        self.pump(now);
     }
 
-    /// Adds a connector, not yet running: say so by [`LinkInput::Started`].
+    /// Adds a connector, not yet running: say so by [`LinkInput::Started`]. Its identity must be a new one.
     pub fn add_connector(&mut self, spec: ConnectorSpec) {
         self.connectors.insert(spec.id, Connector::new(spec));
+    }
+
+    /// Removes a connector and forgets its links, without cutting any.
+    pub fn remove_connector(&mut self, id: ConnectorId, now: Now) {
+        let Some(connector) = self.connectors.remove(&id) else {
+            return;
+        };
+        let cause = Cause::link(None, &"its connector was removed".into());
+        for node in connector.links().keys() {
+            self.settle(node, &cause, now);
+        }
     }
 
     /// Adds a topology, whose strategy is not yet running. Of two with one name the later counts.
     pub fn add_topology(&mut self, spec: TopologySpec, now: Now) {
         let name = spec.name.clone();
         self.remove_topology(&name, now);
+        if let Some(connector) = spec.connector.and_then(|id| self.connectors.get_mut(&id)) {
+            connector.unclaimed_changed = true;
+        }
         self.topologies.insert(name.clone(), Topology::new(spec));
         self.publish_status(&name, now);
+        self.pump(now);
     }
 
     /// Removes a topology and all that it vouched for.
@@ -128,7 +162,7 @@ impl Membership {
             return;
         };
         let cause = Cause::topology(name, "the topology was removed");
-        for node in topology.vouches.keys() {
+        for node in topology.vouches.names() {
             self.settle(node, &cause, now);
         }
         self.publish_status(name, now);
@@ -137,21 +171,15 @@ impl Membership {
 
     /// A new instance of the topology's strategy runs. It begins with a whole view.
     pub fn strategy_started(&mut self, name: &TopologyName, now: Now) {
-        let Some(topology) = self.topologies.get_mut(name) else {
-            return;
-        };
-        topology.resume(now);
-        let nodes: Vec<_> = topology.vouches.keys().cloned().collect();
-        for node in &nodes {
-            self.arm_vouch(name, node);
+        if let Some(topology) = self.topologies.get_mut(name) {
+            topology.resume(now);
         }
-        self.arm_reset(name);
     }
 
     /// The topology's strategy does not run: its last word stands and its clocks stop.
     pub fn strategy_stopped(&mut self, name: &TopologyName, now: Now) {
         if let Some(topology) = self.topologies.get_mut(name) {
-            topology.stopped_at.get_or_insert(now.instant);
+            topology.pause(now.instant);
         }
     }
 
@@ -164,34 +192,22 @@ impl Membership {
         self.publish_status(name, now);
     }
 
-    /// Lets a node go that its sources do not name any more, whatever the prune policy says, and whatever else
-    /// is left of it in the memory of incarnations. Gives the topologies that let it go; one whose source still
-    /// names the node does not.
+    /// Lets a node go that its sources do not name any more, whatever the prune policy says, and forgets which of
+    /// its incarnations are dead. Gives the topologies that let it go; one whose source still names the node does
+    /// not.
     pub fn forget(&mut self, node: &NodeName, now: Now) -> Vec<TopologyName> {
-        let doubtful = |topology: &Topology| {
-            topology.vouches.get(node).is_some_and(|vouch| vouch.absent.is_some() || vouch.stale)
-        };
-        let names: Vec<_> = self
-            .topologies
-            .iter()
-            .filter(|(_, topology)| doubtful(topology))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in &names {
-            if let Some(topology) = self.topologies.get_mut(name) {
-                topology.withdraw(vec![node.clone()], now);
-                self.settle(node, &Cause::topology(name, "it was forgotten by request"), now);
-                self.publish_status(name, now);
+        let mut names = Vec::new();
+        for (name, topology) in &mut self.topologies {
+            if topology.forget(node) {
+                names.push(name.clone());
             }
+        }
+        for name in &names {
+            self.settle(node, &Cause::topology(name, "it was forgotten by request"), now);
+            self.publish_status(name, now);
         }
         self.pump(now);
         names
-    }
-
-    /// When [`Membership::handle_timeout`] is next due.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first().map(|(at, _)| *at)
     }
 
     /// What connectors shall do, in this order.

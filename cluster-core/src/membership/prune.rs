@@ -53,9 +53,7 @@ impl Guard {
         present: usize,
         now: Instant,
     ) -> bool {
-        while self.recent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= PRUNE_WINDOW) {
-            self.recent.pop_front();
-        }
+        self.age(now);
         let gone: usize = self.recent.iter().map(|(_, count)| count).sum();
         let going = gone.saturating_add(count);
         !policy.never
@@ -64,11 +62,19 @@ impl Guard {
 
     /// Counts withdrawals that were made.
     pub(super) fn record(&mut self, count: usize, now: Instant) {
+        self.age(now);
         match self.recent.back_mut() {
             Some((at, sum)) if now.saturating_duration_since(*at) < PRUNE_WINDOW / 60 => {
                 *sum = sum.saturating_add(count);
             }
             _ => self.recent.push_back((now, count)),
+        }
+    }
+
+    fn age(&mut self, now: Instant) {
+        let is_over = |(at, _): &(Instant, usize)| now.saturating_duration_since(*at) >= PRUNE_WINDOW;
+        while self.recent.front().is_some_and(is_over) {
+            self.recent.pop_front();
         }
     }
 }

@@ -1,9 +1,11 @@
-//! How reports of strategies change the vouches.
+//! How the words of strategies, and their running out, change who is a member.
 
 use super::{
     Membership,
+    connector::Link,
     derive::Cause,
-    topology::{ReportRefused, Withdrawal},
+    diff::ReportRefused,
+    topology::{Due, Withdrawal},
 };
 use crate::{
     member::Health,
@@ -28,53 +30,66 @@ impl Membership {
         let Some(topology) = self.topologies.get_mut(name) else {
             return Err(ReportRefused::UnknownTopology(name.clone()));
         };
-        let (taken, by) = match report {
-            Report::Reset(view) => (topology.reset(view, local.as_ref(), now), Withdrawal::Absent),
-            Report::Apply(changes) => (topology.apply(&changes, local.as_ref(), now), Withdrawal::Named),
+        let taken = match report {
+            Report::Reset(view) => topology.reset(view, local.as_ref(), now),
+            Report::Apply(changes) => topology.apply(&changes, local.as_ref(), now),
         };
-        match taken {
-            Ok((touched, gone)) => {
-                topology.refusal = None;
-                if topology.health.0 == Health::Starting {
-                    topology.health = (Health::Running, None);
-                }
-                for node in &touched {
-                    self.arm_vouch(name, node);
-                    self.settle(node, &Cause::of(name), now);
-                }
-                if by == Withdrawal::Absent {
-                    self.arm_reset(name);
-                }
-                self.withdraw(name, gone, by, now);
-                self.publish_status(name, now);
-                self.pump(now);
-                Ok(())
-            }
+        let taken = match taken {
+            Ok(taken) => taken,
             Err(refused) => {
                 topology.refusal = Some(refused.to_string().into());
                 self.publish_status(name, now);
-                Err(refused)
+                return Err(refused);
             }
+        };
+        topology.refusal = None;
+        if topology.health.0 == Health::Starting {
+            topology.health = (Health::Running, None);
         }
+        let cause = Cause::of(name);
+        for node in &taken.touched {
+            self.settle(node, &cause, now);
+        }
+        self.withdraw(name, &taken.gone, taken.by, now);
+        self.publish_status(name, now);
+        self.pump(now);
+        Ok(())
     }
 
-    /// Lets nodes go that a source let go, as far as the prune policy allows.
-    pub(super) fn withdraw(&mut self, name: &TopologyName, nodes: Vec<NodeName>, by: Withdrawal, now: Now) {
-        if nodes.is_empty() {
-            return;
-        }
+    /// Does what the clocks of a topology have made due.
+    pub(super) fn handle_topology_due(&mut self, name: &TopologyName, now: Now) {
         let Some(topology) = self.topologies.get_mut(name) else {
             return;
         };
-        let nodes = topology.withdraw_or_hold(nodes, by, now);
+        let connector = topology.spec.connector.and_then(|id| self.connectors.get(&id));
+        let link = |node: &NodeName| connector.and_then(|connector| connector.links().get(node));
+        let Due { expired, released, ripe } =
+            topology.handle_due(now.instant, |node| link(node).is_some_and(Link::is_up));
+        for (nodes, reason) in [
+            (expired, "its topology has not heard of it for its time to live"),
+            (released, "its source let it go, and the hold on that is over"),
+        ] {
+            let cause = Cause::topology(name, reason);
+            for node in &nodes {
+                self.settle(node, &cause, now);
+            }
+        }
+        self.withdraw(name, &ripe, Withdrawal::Absent, now);
+        self.publish_status(name, now);
+    }
+
+    /// Lets nodes go that a source let go, as far as the prune policy allows.
+    fn withdraw(&mut self, name: &TopologyName, nodes: &[NodeName], by: Withdrawal, now: Now) {
+        let Some(topology) = self.topologies.get_mut(name).filter(|_| !nodes.is_empty()) else {
+            return;
+        };
+        topology.withdraw_or_hold(nodes, by, now.instant);
         let cause = match by {
-            Withdrawal::Named => Cause::topology(name, "its source says that it is gone"),
+            Withdrawal::Named { .. } => Cause::topology(name, "its source says that it is gone"),
             Withdrawal::Absent => Cause::topology(name, "its source does not name it any more"),
         };
-        for node in &nodes {
-            self.arm_vouch(name, node);
+        for node in nodes {
             self.settle(node, &cause, now);
         }
-        self.publish_status(name, now);
     }
 }

@@ -1,25 +1,22 @@
-//! One topology: what its source vouches for, and which of it counts.
+//! One topology: what its source vouches for, which of it counts, and for how long.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
     ConnectorId,
     prune::{Guard, PrunePolicy},
+    tombstones::Tombstones,
+    vouch::{Absence, Hold, Vouch, Vouches},
 };
 use crate::{
     member::Health,
     name::{NodeName, TopologyName},
-    node::{Node, NodeError},
     time::Now,
-    view::{Changes, Completeness, NodeList, View},
+    view::NodeList,
 };
-
-/// Dead incarnations that a topology remembers at most; the oldest is forgotten first.
-pub const TOMBSTONES_MAX: usize = 10_000;
 
 /// A topology as the membership needs to know it.
 #[derive(Debug, Clone)]
@@ -30,363 +27,131 @@ pub struct TopologySpec {
     pub connector: Option<ConnectorId>,
     /// How members may leave.
     pub prune: PrunePolicy,
-    /// A report that would make more members is refused whole.
+    /// A report that would make more members is refused whole. As many again may be kept that the source let
+    /// go and that the prune policy does not let go yet.
     pub members_max: usize,
-}
-
-/// Why a report was not taken. The membership is unchanged and the topology is degraded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportRefused {
-    /// No topology of this name. (programmer)
-    #[error("bug: no topology {0}")]
-    UnknownTopology(TopologyName),
-    /// More nodes than the topology may have. (operator: raise `members_max`, or mend the source)
-    #[error("report of {named} nodes: the topology's members_max is {max}")]
-    TooMany {
-        /// Nodes there would be.
-        named: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// A record is not valid. (the strategy's author)
-    #[error("report refused: {0}")]
-    Invalid(#[from] NodeError),
-    /// A new strategy instance must begin with a `Reset`. (the strategy's author)
-    #[error("report refused: changes came before the first whole view of this strategy instance")]
-    ApplyBeforeReset,
-}
-
-/// The word of a source for one node.
-#[derive(Debug)]
-pub(super) struct Vouch {
-    pub(super) node: Node,
-    pub(super) since: SystemTime,
-    pub(super) renewed: Now,
-    pub(super) expires: Option<Instant>,
-    /// Named by the last Reset, so that the Reset's expiry holds for it too.
-    pub(super) in_reset: bool,
-    /// Expired, and kept only because the link is up.
-    pub(super) stale: bool,
-    pub(super) absent: Option<Absence>,
-    /// When its timer fires; it may fire too early, never too late.
-    pub(super) armed: Option<Instant>,
-}
-
-/// A vouch whose node its source does not name any more.
-#[derive(Debug)]
-pub(super) struct Absence {
-    pub(super) since: Instant,
-    pub(super) rounds: u32,
-    pub(super) hold: Option<Hold>,
-}
-
-/// How a source lets a node go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Withdrawal {
-    /// It said so.
-    Named,
-    /// It did not name the node in its complete views.
-    Absent,
-}
-
-/// A withdrawal held back by the prune policy.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Hold {
-    pub(super) until: Option<Instant>,
-}
-
-/// The last Reset: what all the vouches that it named have in common.
-#[derive(Debug)]
-struct LastReset {
-    /// The list itself, while nothing else changed the vouches, to recognise the same list at once.
-    list: Option<NodeList>,
-    renewed: Now,
-    expires: Option<Instant>,
-    emptied: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Topology {
     pub(super) spec: TopologySpec,
-    pub(super) vouches: BTreeMap<NodeName, Vouch>,
-    pub(super) absent: BTreeSet<NodeName>,
-    pub(super) guard: Guard,
-    /// Its strategy runs, and so do its clocks.
-    pub(super) stopped_at: Option<Instant>,
+    pub(super) vouches: Vouches,
+    pub(super) tombstones: Tombstones,
+    pub(super) reset: Option<LastReset>,
+    /// A strategy instance begins with a `Reset`; this one has not yet.
     pub(super) awaits_reset: bool,
     /// Health by the word of the strategy and its supervisor.
     pub(super) health: (Health, Option<Arc<str>>),
     /// Why the last report was refused.
     pub(super) refusal: Option<Arc<str>>,
-    reset: Option<LastReset>,
-    dead: BTreeMap<NodeName, u64>,
-    dead_order: VecDeque<NodeName>,
+    guard: Guard,
+    /// Since when its strategy does not run, and its clocks stand still.
+    stopped_at: Option<Instant>,
 }
 
-/// What a report does, worked out before anything is changed.
+/// The last Reset: what all the vouches that it named have in common.
+#[derive(Debug)]
+pub(super) struct LastReset {
+    /// The list itself, as long as each node that it names is vouched for just so, or not at all: against it the
+    /// next list is compared at little cost.
+    pub(super) list: Option<NodeList>,
+    /// The list was complete: whoever it does not name is absent already.
+    pub(super) complete: bool,
+    pub(super) renewed: Now,
+    pub(super) expires: Option<Instant>,
+    /// The expiry has been seen to.
+    pub(super) expired: bool,
+    /// It named nobody, and said that this is all.
+    pub(super) emptied: bool,
+}
+
+/// How a source lets a node go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Withdrawal {
+    /// It said so, when it had so many members.
+    Named { of: usize },
+    /// It did not name the node in its complete views.
+    Absent,
+}
+
+/// What the clocks of a topology have brought about.
 #[derive(Debug, Default)]
-struct Diff {
-    added: Vec<Node>,
-    renewed: Vec<NodeName>,
-    absent: Vec<NodeName>,
+pub(super) struct Due {
+    /// Vouches that ran out. They are gone, or stale because their link is up.
+    pub(super) expired: Vec<NodeName>,
+    /// Vouches whose hold is over. They are gone.
+    pub(super) released: Vec<NodeName>,
+    /// Vouches whose absence counts now, if the prune policy allows.
+    pub(super) ripe: Vec<NodeName>,
 }
 
 // === impl Topology ===
 
 impl Topology {
     pub(super) fn new(spec: TopologySpec) -> Self {
+        let vouches = Vouches::new(spec.prune.after);
         Self {
             spec,
-            vouches: BTreeMap::new(),
-            absent: BTreeSet::new(),
-            guard: Guard::default(),
-            stopped_at: None,
+            vouches,
+            tombstones: Tombstones::default(),
+            reset: None,
             awaits_reset: true,
             health: (Health::Starting, None),
             refusal: None,
-            reset: None,
-            dead: BTreeMap::new(),
-            dead_order: VecDeque::new(),
+            guard: Guard::default(),
+            stopped_at: None,
         }
     }
 
-    /// Takes a whole view. Gives the names whose vouches changed, and those whose absence has become ripe.
-    pub(super) fn reset(
-        &mut self,
-        view: View,
-        local: Option<&NodeName>,
-        now: Now,
-    ) -> Result<(Vec<NodeName>, Vec<NodeName>), ReportRefused> {
-        let View { completeness, ttl, nodes } = view;
-        let complete = completeness == Completeness::Complete;
-        let same = self.reset.as_ref().is_some_and(|reset| reset.list.as_ref() == Some(&nodes));
-        let diff = if same { Diff::default() } else { self.diff(&nodes, local)? };
-        let total = self.vouches.len().saturating_add(diff.added.len());
-        if total.saturating_sub(diff.absent.len()) > self.spec.members_max
-            || nodes.len() > self.spec.members_max
-        {
-            return Err(ReportRefused::TooMany {
-                named: nodes.len().max(total.saturating_sub(diff.absent.len())),
-                max: self.spec.members_max,
-            });
-        }
-        self.awaits_reset = false;
-        let mut touched = Vec::new();
-        let renewal = Renewal { now, ttl, in_reset: true };
-        for name in &diff.renewed {
-            touched.extend(self.renew(name, renewal));
-        }
-        for node in diff.added {
-            touched.extend(self.upsert(node, renewal));
-        }
-        for name in diff.absent {
-            if let Some(vouch) = self.vouches.get_mut(&name) {
-                vouch.in_reset = false;
-                if complete && vouch.absent.is_none() {
-                    vouch.absent = Some(Absence { since: now.instant, rounds: 0, hold: None });
-                    self.absent.insert(name.clone());
-                    touched.push(name);
-                }
-            }
-        }
-        let emptied = complete && nodes.is_empty();
-        let expires = ttl.map(|ttl| now.instant + ttl);
-        self.reset = Some(LastReset { list: Some(nodes), renewed: now, expires, emptied });
-        let ripe = if complete { self.count_round() } else { Vec::new() };
-        Ok((touched, ripe))
-    }
-
-    /// Takes single changes. Gives the names whose vouches changed, and those that the source named as gone.
-    pub(super) fn apply(
-        &mut self,
-        changes: &Changes,
-        local: Option<&NodeName>,
-        now: Now,
-    ) -> Result<(Vec<NodeName>, Vec<NodeName>), ReportRefused> {
-        if self.awaits_reset {
-            return Err(ReportRefused::ApplyBeforeReset);
-        }
-        let upserts = changes.upserts.iter().map(|record| record.to_node()).collect::<Result<Vec<_>, _>>()?;
-        let removals =
-            changes.removals.iter().map(|record| record.to_node()).collect::<Result<Vec<_>, _>>()?;
-        let added = upserts.iter().filter(|node| !self.vouches.contains_key(node.name())).count();
-        let total = self.vouches.len().saturating_add(added);
-        if added > 0 && total > self.spec.members_max {
-            return Err(ReportRefused::TooMany { named: total, max: self.spec.members_max });
-        }
-        self.forget_list();
-        let mut gone = Vec::new();
-        for node in removals {
-            gone.extend(self.bury(&node));
-        }
-        let renewal = Renewal { now, ttl: changes.ttl, in_reset: false };
-        let upserts = upserts.into_iter().filter(|node| Some(node.name()) != local && !self.is_dead(node));
-        let upserts = upserts.collect::<Vec<_>>();
-        let touched = upserts.into_iter().filter_map(|node| self.upsert(node, renewal)).collect();
-        Ok((touched, gone))
-    }
-
-    /// Compares a list with the vouches, both in the order of names.
-    fn diff(&self, nodes: &NodeList, local: Option<&NodeName>) -> Result<Diff, NodeError> {
-        let mut diff = Diff::default();
-        let mut known = self.vouches.iter().peekable();
-        for record in nodes.iter() {
-            while let Some((name, _)) = known.next_if(|(name, _)| name.as_str().as_bytes() < record.name) {
-                diff.absent.push(name.clone());
-            }
-            let same = known.next_if(|(name, _)| name.as_str().as_bytes() == record.name);
-            match same {
-                Some((_, vouch)) if record.is(&vouch.node) => {
-                    if !vouch.in_reset || vouch.absent.is_some() || vouch.stale {
-                        diff.renewed.push(vouch.node.name().clone());
-                    }
-                }
-                _ => {
-                    let node = record.to_node()?;
-                    if Some(node.name()) == local {
-                        continue;
-                    }
-                    match same {
-                        _ if !self.is_dead(&node) => diff.added.push(node),
-                        // The list is behind: the node is there, but as an incarnation known to be over.
-                        Some((name, vouch)) if vouch.node.incarnation() > node.incarnation() => {
-                            diff.renewed.push(name.clone());
-                        }
-                        Some((name, _)) => diff.absent.push(name.clone()),
-                        None => {}
-                    }
-                }
-            }
-        }
-        diff.absent.extend(known.map(|(name, _)| name.clone()));
-        Ok(diff)
-    }
-
-    /// Whether the source has buried this incarnation, or already speaks of a later one.
-    fn is_dead(&self, node: &Node) -> bool {
-        let Some(incarnation) = node.incarnation() else {
-            return false;
-        };
-        self.dead.get(node.name()).is_some_and(|dead| incarnation <= *dead)
-            || self
-                .vouches
-                .get(node.name())
-                .and_then(|vouch| vouch.node.incarnation())
-                .is_some_and(|now| incarnation < now)
-    }
-
-    /// Notes what the source named as gone. Gives the name if that ends a vouch.
-    fn bury(&mut self, node: &Node) -> Option<NodeName> {
-        let current = self.vouches.get(node.name()).map(|vouch| vouch.node.incarnation());
-        if let Some(incarnation) = node.incarnation() {
-            let dead = self.dead.entry(node.name().clone()).or_insert_with(|| {
-                self.dead_order.push_back(node.name().clone());
-                0
-            });
-            *dead = incarnation.max(*dead);
-            if self.dead.len() > TOMBSTONES_MAX
-                && let Some(oldest) = self.dead_order.pop_front()
-            {
-                self.dead.remove(&oldest);
-            }
-            if current?.is_some_and(|current| current > incarnation) {
-                return None;
-            }
-        }
-        current.map(|_| node.name().clone())
-    }
-
-    /// Vouches for a node. Gives its name if anything that can be seen changed.
-    fn upsert(&mut self, node: Node, renewal: Renewal) -> Option<NodeName> {
-        let Renewal { now, ttl, in_reset } = renewal;
-        let expires = ttl.map(|ttl| now.instant + ttl);
-        let name = node.name().clone();
-        let Some(vouch) = self.vouches.get_mut(&name) else {
-            let (since, renewed) = (now.wall, now);
-            let vouch =
-                Vouch { node, since, renewed, expires, in_reset, stale: false, absent: None, armed: None };
-            self.vouches.insert(name.clone(), vouch);
-            return Some(name);
-        };
-        let changed = vouch.node != node;
-        if changed {
-            vouch.node = node;
-        }
-        let renewed = self.renew(&name, renewal);
-        renewed.or_else(|| changed.then_some(name))
-    }
-
-    /// Renews a vouch as it is. Gives its name if anything that can be seen changed.
-    fn renew(&mut self, name: &NodeName, renewal: Renewal) -> Option<NodeName> {
-        let vouch = self.vouches.get_mut(name)?;
-        vouch.renewed = renewal.now;
-        vouch.expires = renewal.ttl.map(|ttl| renewal.now.instant + ttl);
-        vouch.in_reset |= renewal.in_reset;
-        let was_doubtful = vouch.stale || vouch.absent.is_some();
-        vouch.stale = false;
-        if vouch.absent.take().is_some() {
-            self.absent.remove(name);
-        }
-        was_doubtful.then(|| name.clone())
-    }
-
-    /// One more complete view without the absent ones. Gives those whose time has come.
-    fn count_round(&mut self) -> Vec<NodeName> {
-        let mut ripe = Vec::new();
-        for name in &self.absent {
-            if let Some(absence) = self.vouches.get_mut(name).and_then(|vouch| vouch.absent.as_mut()) {
-                absence.rounds = absence.rounds.saturating_add(1);
-                if absence.hold.is_none() && absence.rounds >= self.spec.prune.rounds {
-                    ripe.push(name.clone());
-                }
-            }
-        }
-        ripe
-    }
-
-    /// Withdraws what the source does not vouch for any more, or holds it back. Gives the names either way.
-    pub(super) fn withdraw_or_hold(
-        &mut self,
-        names: Vec<NodeName>,
-        by: Withdrawal,
-        now: Now,
-    ) -> Vec<NodeName> {
+    /// Withdraws what the source does not vouch for any more, or holds it back.
+    pub(super) fn withdraw_or_hold(&mut self, names: &[NodeName], by: Withdrawal, now: Instant) {
         let emptied = by == Withdrawal::Absent && self.reset.as_ref().is_some_and(|reset| reset.emptied);
         let policy = self.spec.prune;
-        if !emptied && self.guard.admits(&policy, names.len(), self.vouches.len(), now.instant) {
-            return self.withdraw(names, now);
-        }
-        let hold = Hold { until: (!policy.never).then(|| now.instant + policy.hold) };
-        for name in &names {
-            if let Some(vouch) = self.vouches.get_mut(name) {
-                let absence =
-                    vouch.absent.get_or_insert(Absence { since: now.instant, rounds: 0, hold: Some(hold) });
-                absence.hold.get_or_insert(hold);
-                self.absent.insert(name.clone());
+        let of = match by {
+            Withdrawal::Named { of } => of,
+            Withdrawal::Absent => {
+                let absences = names.iter().filter_map(|name| self.vouches.get(name)?.absent);
+                absences.map(|absence| absence.of).max().unwrap_or_default()
             }
+        };
+        let present = of.min(self.vouches.len());
+        if !emptied && self.guard.admits(&policy, names.len(), present, now) {
+            self.guard.record(names.len(), now);
+            names.iter().for_each(|name| self.drop_vouch(name));
+            return;
         }
-        names
-    }
-
-    /// Withdraws vouches, whatever the policy says.
-    pub(super) fn withdraw(&mut self, names: Vec<NodeName>, now: Now) -> Vec<NodeName> {
-        self.guard.record(names.len(), now.instant);
-        self.drop_vouches(&names);
-        names
-    }
-
-    /// Ends vouches without counting them as withdrawn by the source.
-    pub(super) fn drop_vouches(&mut self, names: &[NodeName]) {
-        self.forget_list();
+        let hold = Hold { until: (!policy.never).then(|| now + policy.hold) };
         for name in names {
-            self.vouches.remove(name);
-            self.absent.remove(name);
+            self.vouches.change(name, |vouch| {
+                let first = Absence { since: now, rounds: 0, of, hold: None };
+                vouch.absent.get_or_insert(first).hold.get_or_insert(hold);
+            });
         }
     }
 
-    /// The same list coming again would now be a change.
-    fn forget_list(&mut self) {
+    /// Ends a vouch, whatever the policy says.
+    pub(super) fn drop_vouch(&mut self, name: &NodeName) {
+        let was_named = |vouch: Vouch| vouch.absent.is_none();
+        if self.vouches.remove(name).is_some_and(was_named) {
+            self.forget_list();
+        }
+    }
+
+    /// Ends a vouch that the source does not stand by any more, and lets the name begin anew whatever its
+    /// incarnation. True if there was such a vouch.
+    pub(super) fn forget(&mut self, name: &NodeName) -> bool {
+        if self.tombstones.forget(name) {
+            self.forget_list();
+        }
+        let doubtful = self.vouches.get(name).is_some_and(Vouch::is_doubtful);
+        if doubtful {
+            self.drop_vouch(name);
+        }
+        doubtful
+    }
+
+    /// The next list cannot be compared with the last one: something else changed what is vouched for.
+    pub(super) fn forget_list(&mut self) {
         if let Some(reset) = &mut self.reset {
             reset.list = None;
         }
@@ -394,57 +159,113 @@ impl Topology {
 
     /// When a vouch ends unless it is renewed.
     pub(super) fn expiry(&self, vouch: &Vouch) -> Option<Instant> {
-        self.governing_reset(vouch).map_or(vouch.expires, |reset| reset.expires)
+        self.reset_of(vouch).map_or(vouch.expires, |reset| reset.expires)
     }
 
     /// When a vouch was last renewed.
     pub(super) fn renewed(&self, vouch: &Vouch) -> Now {
-        self.governing_reset(vouch).map_or(vouch.renewed, |reset| reset.renewed)
+        self.reset_of(vouch).map_or(vouch.renewed, |reset| reset.renewed)
     }
 
-    fn governing_reset(&self, vouch: &Vouch) -> Option<&LastReset> {
-        self.reset.as_ref().filter(|reset| vouch.in_reset && reset.renewed.instant >= vouch.renewed.instant)
+    fn reset_of(&self, vouch: &Vouch) -> Option<&LastReset> {
+        self.reset.as_ref().filter(|_| vouch.by_reset)
     }
 
-    /// When the vouches of the last Reset end all together.
-    pub(super) fn reset_expiry(&self) -> Option<Instant> {
-        self.reset.as_ref().and_then(|reset| reset.expires)
+    /// The last Reset's clock does not hold for a vouch any more: it gets one of its own that shows the same.
+    pub(super) fn own_clock(&mut self, name: &NodeName) {
+        if let Some(reset) = &self.reset {
+            let (renewed, expires) = (reset.renewed, reset.expires);
+            self.vouches.change(name, |vouch| {
+                if std::mem::take(&mut vouch.by_reset) {
+                    (vouch.renewed, vouch.expires) = (renewed, expires);
+                }
+            });
+        }
     }
 
-    /// When something is next due for a vouch: its expiry, the ripeness of its absence, the end of its hold.
-    pub(super) fn vouch_due(&self, vouch: &Vouch) -> Option<Instant> {
-        let absence = vouch.absent.as_ref().and_then(|absence| match absence.hold {
-            Some(hold) => hold.until,
-            None => Some(absence.since + self.spec.prune.after),
-        });
-        let expiry = if vouch.stale { None } else { self.expiry(vouch) };
-        absence.into_iter().chain(expiry).min()
+    /// When something is next due. Nothing is while the strategy does not run.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        if self.stopped_at.is_some() {
+            return None;
+        }
+        let reset = self.reset.as_ref().filter(|reset| !reset.expired);
+        let reset = reset.and_then(|reset| reset.expires);
+        self.vouches.next_deadline().into_iter().chain(reset).min()
     }
 
-    /// The dead incarnation of a name.
-    pub(super) fn dead(&self, name: &str) -> Option<u64> {
-        self.dead.get(name).copied()
+    /// Does what is due. A vouch that has run out stays as stale while its link is up.
+    pub(super) fn handle_due(&mut self, now: Instant, is_linked: impl Fn(&NodeName) -> bool) -> Due {
+        let mut due = Due::default();
+        if self.stopped_at.is_some() {
+            return due;
+        }
+        self.handle_reset_due(now);
+        while let Some(name) = self.vouches.pop_deadline(now) {
+            let Some(vouch) = self.vouches.get(&name) else {
+                continue;
+            };
+            let expires = vouch.expires.filter(|_| !vouch.stale && !vouch.by_reset);
+            if expires.is_some_and(|at| at <= now) {
+                if is_linked(&name) {
+                    self.vouches.change(&name, |vouch| vouch.stale = true);
+                } else {
+                    self.drop_vouch(&name);
+                }
+                due.expired.push(name);
+                continue;
+            }
+            match vouch.absent {
+                Some(Absence { hold: Some(hold), .. }) if hold.until.is_some_and(|until| until <= now) => {
+                    self.drop_vouch(&name);
+                    due.released.push(name);
+                }
+                // Whoever withdraws or holds it arms it again.
+                Some(Absence { hold: None, since, .. }) if since + self.spec.prune.after <= now => {
+                    due.ripe.push(name);
+                }
+                _ => drop(self.vouches.change(&name, |_| ())),
+            }
+        }
+        due
     }
 
-    /// The strategy runs (again): every clock begins anew or goes on where it stood.
+    /// When the last Reset has run out, each vouch that it named is due by a clock of its own.
+    fn handle_reset_due(&mut self, now: Instant) {
+        let overdue = |reset: &&mut LastReset| !reset.expired && reset.expires.is_some_and(|at| at <= now);
+        let Some(reset) = self.reset.as_mut().filter(overdue) else {
+            return;
+        };
+        reset.expired = true;
+        reset.list = None;
+        let named = self.vouches.iter().filter(|(_, vouch)| vouch.by_reset);
+        let named: Vec<_> = named.map(|(name, _)| name.clone()).collect();
+        for name in &named {
+            self.own_clock(name);
+        }
+    }
+
+    /// The strategy does not run any more.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.stopped_at.get_or_insert(now);
+    }
+
+    /// The strategy runs (again): each vouch has its full time to live once more, other clocks go on where they
+    /// stood.
     pub(super) fn resume(&mut self, now: Now) {
         self.awaits_reset = true;
         let Some(stopped_at) = self.stopped_at.take() else {
             return;
         };
         let pause = now.instant.saturating_duration_since(stopped_at);
-        let resumed =
-            |old: Now, expires: Instant| now.instant + expires.saturating_duration_since(old.instant);
-        let reset_renewed = self.reset.as_ref().map(|reset| reset.renewed.instant);
+        let again = |renewed: Now, expires: Instant| now.instant + ttl(renewed, expires);
         if let Some(reset) = &mut self.reset {
             reset.list = None;
-            reset.expires = reset.expires.map(|expires| resumed(reset.renewed, expires));
+            reset.expires = reset.expires.map(|expires| again(reset.renewed, expires));
+            reset.expired = false;
             reset.renewed = now;
         }
-        for vouch in self.vouches.values_mut() {
-            // What was renewed after the Reset keeps its own expiry.
-            vouch.in_reset &= reset_renewed.is_some_and(|renewed| renewed >= vouch.renewed.instant);
-            vouch.expires = vouch.expires.map(|expires| resumed(vouch.renewed, expires));
+        self.vouches.change_all(|vouch| {
+            vouch.expires = vouch.expires.map(|expires| again(vouch.renewed, expires));
             vouch.renewed = now;
             if let Some(absence) = &mut vouch.absent {
                 absence.since += pause;
@@ -452,14 +273,10 @@ impl Topology {
                     *until += pause;
                 }
             }
-        }
+        });
     }
 }
 
-/// When and for how long a vouch is renewed, and by what.
-#[derive(Debug, Clone, Copy)]
-struct Renewal {
-    now: Now,
-    ttl: Option<Duration>,
-    in_reset: bool,
+fn ttl(renewed: Now, expires: Instant) -> Duration {
+    expires.saturating_duration_since(renewed.instant)
 }

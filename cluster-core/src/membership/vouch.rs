@@ -1,0 +1,234 @@
+//! The words of one source for its nodes, and their clocks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{name::NodeName, node::Node, time::Now};
+
+/// The word of a source for one node.
+#[derive(Debug)]
+pub(super) struct Vouch {
+    pub(super) node: Node,
+    pub(super) since: SystemTime,
+    pub(super) renewed: Now,
+    pub(super) expires: Option<Instant>,
+    /// Last renewed by the last Reset, whose clock holds for it instead of its own.
+    pub(super) by_reset: bool,
+    /// Expired, and kept only because the link is up.
+    pub(super) stale: bool,
+    pub(super) absent: Option<Absence>,
+    /// Where it stands in [`Vouches::deadlines`]: never too late, but maybe too early.
+    armed: Option<Instant>,
+}
+
+/// A node that its source let go, and whose vouch is kept for now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    pub(super) since: Instant,
+    /// Complete views in a row that did not name it.
+    pub(super) rounds: u32,
+    /// Members that the topology had when the source let it go: whom it names instead does not dilute the loss.
+    pub(super) of: usize,
+    pub(super) hold: Option<Hold>,
+}
+
+/// A withdrawal held back by the prune policy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hold {
+    /// For ever where absent.
+    pub(super) until: Option<Instant>,
+}
+
+/// When and for how long a vouch is renewed, and by what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Renewal {
+    pub(super) now: Now,
+    pub(super) ttl: Option<Duration>,
+    pub(super) by_reset: bool,
+}
+
+/// All vouches of a topology. What is absent, held or has a clock of its own is also found without looking at
+/// the others; so every change of a vouch goes through [`Vouches::change`].
+#[derive(Debug, Default)]
+pub(super) struct Vouches {
+    by_name: BTreeMap<NodeName, Vouch>,
+    absent: BTreeSet<NodeName>,
+    held: BTreeSet<NodeName>,
+    deadlines: BTreeSet<(Instant, NodeName)>,
+    /// Absence counts after so long.
+    after: Duration,
+}
+
+// === impl Vouch ===
+
+impl Vouch {
+    fn new(node: Node, renewal: Renewal) -> Self {
+        Self {
+            node,
+            since: renewal.now.wall,
+            renewed: renewal.now,
+            expires: renewal.expires(),
+            by_reset: renewal.by_reset,
+            stale: false,
+            absent: None,
+            armed: None,
+        }
+    }
+
+    /// Whether its source does not stand by it any more.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.stale || self.absent.is_some()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.absent.is_some_and(|absence| absence.hold.is_some())
+    }
+
+    /// Renews the word; true if that ends a doubt.
+    pub(super) fn renew(&mut self, renewal: Renewal) -> bool {
+        self.renewed = renewal.now;
+        self.expires = renewal.expires();
+        self.by_reset = renewal.by_reset;
+        let was_doubtful = self.is_doubtful();
+        self.stale = false;
+        self.absent = None;
+        was_doubtful
+    }
+
+    /// When something is next due by its own clocks: its expiry, the ripeness of its absence, the end of its hold.
+    fn due(&self, after: Duration) -> Option<Instant> {
+        let absence = self.absent.and_then(|absence| match absence.hold {
+            Some(hold) => hold.until,
+            None => Some(absence.since + after),
+        });
+        let expiry = self.expires.filter(|_| !self.stale && !self.by_reset);
+        absence.into_iter().chain(expiry).min()
+    }
+}
+
+// === impl Renewal ===
+
+impl Renewal {
+    fn expires(&self) -> Option<Instant> {
+        self.ttl.map(|ttl| self.now.instant + ttl)
+    }
+}
+
+// === impl Vouches ===
+
+impl Vouches {
+    pub(super) fn new(after: Duration) -> Self {
+        Self { after, ..Self::default() }
+    }
+
+    pub(super) fn get(&self, name: &NodeName) -> Option<&Vouch> {
+        self.by_name.get(name)
+    }
+
+    /// A vouch by the bytes of its node's name.
+    pub(super) fn find(&self, name: &[u8]) -> Option<&Vouch> {
+        self.by_name.get(str::from_utf8(name).ok()?)
+    }
+
+    pub(super) fn contains(&self, name: &NodeName) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// In the order of names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Vouch)> {
+        self.by_name.iter()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &NodeName> {
+        self.by_name.keys()
+    }
+
+    /// Those that the source let go.
+    pub(super) fn absent(&self) -> &BTreeSet<NodeName> {
+        &self.absent
+    }
+
+    /// Those of the absent whose withdrawal the prune policy holds back.
+    pub(super) fn held(&self) -> &BTreeSet<NodeName> {
+        &self.held
+    }
+
+    pub(super) fn insert(&mut self, node: Node, renewal: Renewal) {
+        let name = node.name().clone();
+        self.by_name.insert(name.clone(), Vouch::new(node, renewal));
+        self.change(&name, |_| ());
+    }
+
+    pub(super) fn remove(&mut self, name: &NodeName) -> Option<Vouch> {
+        let vouch = self.by_name.remove(name)?;
+        self.absent.remove(name);
+        self.held.remove(name);
+        if let Some(armed) = vouch.armed {
+            self.deadlines.remove(&(armed, name.clone()));
+        }
+        Some(vouch)
+    }
+
+    /// Changes a vouch and sees to it that it is found as what it is afterwards.
+    pub(super) fn change<R>(&mut self, name: &NodeName, change: impl FnOnce(&mut Vouch) -> R) -> Option<R> {
+        let vouch = self.by_name.get_mut(name)?;
+        let was = (vouch.absent.is_some(), vouch.is_held());
+        let result = change(vouch);
+        let is = (vouch.absent.is_some(), vouch.is_held());
+        // One that is due later than it is armed for is armed again when that fires: renewing costs nothing.
+        if let Some(due) = vouch.due(self.after)
+            && vouch.armed.is_none_or(|armed| due < armed)
+        {
+            if let Some(armed) = vouch.armed.replace(due) {
+                self.deadlines.remove(&(armed, name.clone()));
+            }
+            self.deadlines.insert((due, name.clone()));
+        }
+        if was != is {
+            put(&mut self.absent, name, is.0);
+            put(&mut self.held, name, is.1);
+        }
+        Some(result)
+    }
+
+    /// Changes all vouches and arms them anew.
+    pub(super) fn change_all(&mut self, change: impl Fn(&mut Vouch)) {
+        self.deadlines.clear();
+        let names: Vec<_> = self.by_name.keys().cloned().collect();
+        for name in &names {
+            self.change(name, |vouch| {
+                vouch.armed = None;
+                change(vouch);
+            });
+        }
+    }
+
+    /// The next deadline; nothing is due before it.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the next vouch out of the deadlines, if it was armed for now. [`Vouches::change`] puts it back.
+    pub(super) fn pop_deadline(&mut self, now: Instant) -> Option<NodeName> {
+        self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        let (_, name) = self.deadlines.pop_first()?;
+        if let Some(vouch) = self.by_name.get_mut(&name) {
+            vouch.armed = None;
+        }
+        Some(name)
+    }
+}
+
+fn put(set: &mut BTreeSet<NodeName>, name: &NodeName, is_in: bool) {
+    if is_in {
+        set.insert(name.clone());
+    } else {
+        set.remove(name);
+    }
+}
