@@ -1,6 +1,6 @@
 //! What a strategy reports: a complete or partial list (`Reset`), or single changes (`Apply`).
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use crate::node::{Node, NodeError, NodeRef};
 
@@ -63,6 +63,8 @@ pub(crate) struct ListChanges<'a> {
     pub(crate) unnamed: Vec<NodeRef<'a>>,
 }
 
+/// After so many records that are the same in two lists it is worth looking for a long stretch of them.
+const SAME_IN_A_ROW: u32 = 8;
 /// Bytes that a whole list may have at most, so that an offset fits in 32 bits.
 pub const LIST_BYTES_MAX: usize = 1 << 30;
 
@@ -140,7 +142,7 @@ impl NodeList {
             (u64::from_be_bytes(key), offset)
         };
         let mut keyed: Vec<_> = index.iter().map(|offset| key(*offset)).collect();
-        keyed.sort_unstable_by(|(key_a, a), (key_b, b)| {
+        keyed.sort_by(|(key_a, a), (key_b, b)| {
             key_a.cmp(key_b).then_with(|| self.at(*a).name.cmp(self.at(*b).name)).then(b.cmp(a))
         });
         keyed.dedup_by(|(key_a, a), (key_b, b)| key_a == key_b && self.at(*a).name == self.at(*b).name);
@@ -157,73 +159,61 @@ impl NodeList {
 
     /// How this list differs from the one before it.
     ///
-    /// Records in the order of their names, as most sources give them, have the long stretches before and after
-    /// the few changes in common byte by byte: that is compared at the speed of memory.
+    /// Records in the order of their names, as most sources give them, have the long stretches between the few
+    /// changes in common byte by byte: those are compared at the speed of memory.
     pub(crate) fn changes_since<'a>(&'a self, old: &'a Self) -> ListChanges<'a> {
-        let (mut new_index, mut old_index) = (self.index.as_slice(), old.index.as_slice());
-        if self.in_order && old.in_order {
-            let head = common_head(&self.bytes, &old.bytes);
-            let same = self.records_before(head).min(old.records_before(head));
-            new_index = new_index.get(same..).unwrap_or_default();
-            old_index = old_index.get(same..).unwrap_or_default();
-            let same = self.common_tail(old, new_index, old_index);
-            new_index = new_index.get(..new_index.len().saturating_sub(same)).unwrap_or_default();
-            old_index = old_index.get(..old_index.len().saturating_sub(same)).unwrap_or_default();
-        }
         let mut changes = ListChanges::default();
-        let mut before = old_index.iter().map(|offset| old.at(*offset)).peekable();
-        for record in new_index.iter().map(|offset| self.at(*offset)) {
-            while let Some(gone) = before.next_if(|known| known.name < record.name) {
-                changes.unnamed.push(gone);
+        let (mut new_place, mut old_place) = (0, 0);
+        let mut in_a_row = SAME_IN_A_ROW;
+        loop {
+            if in_a_row >= SAME_IN_A_ROW && self.in_order && old.in_order {
+                let same = self.same_bytes(new_place, old, old_place);
+                (new_place, old_place) = (new_place + same, old_place + same);
+                in_a_row = 0;
             }
-            match before.next_if(|known| known.name == record.name) {
-                Some(known) if known.entries == record.entries => {}
-                _ => changes.named.push(record),
+            let (new_record, old_record) = (self.get(new_place), old.get(old_place));
+            let order = match (&new_record, &old_record) {
+                (None, None) => return changes,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(new), Some(old)) => new.name.cmp(old.name),
+            };
+            let same = new_record.zip(old_record).is_some_and(|(new, old)| new.entries == old.entries);
+            if order.is_eq() && same {
+                in_a_row += 1;
+            } else {
+                in_a_row = 0;
+                changes.named.extend(new_record.filter(|_| order.is_le()));
+                changes.unnamed.extend(old_record.filter(|_| order.is_gt()));
             }
+            new_place += usize::from(order.is_le());
+            old_place += usize::from(order.is_ge());
         }
-        changes.unnamed.extend(before);
-        changes
     }
 
-    /// How many records end at or before a place in the bytes.
-    fn records_before(&self, place: usize) -> usize {
-        if place == self.bytes.len() {
-            return self.index.len();
+    /// How many records from a place on are the same as those of another list, as far as that is seen by comparing
+    /// bytes.
+    fn same_bytes(&self, place: usize, other: &Self, other_place: usize) -> usize {
+        let rest = |list: &Self, place: usize| {
+            let begin = list.index.get(place).and_then(|offset| usize::try_from(*offset).ok());
+            begin.unwrap_or(list.bytes.len())
+        };
+        let (begin, other_begin) = (rest(self, place), rest(other, other_place));
+        let bytes = self.bytes.get(begin..).unwrap_or_default();
+        let length = common_length(bytes, other.bytes.get(other_begin..).unwrap_or_default());
+        let index = self.index.get(place..).unwrap_or_default();
+        if length == bytes.len() {
+            return index.len();
         }
         // A record ends where the next one begins.
-        let begun = self.index.partition_point(|offset| is_at_or_before(*offset, place));
+        let end = begin + length;
+        let begun =
+            index.partition_point(|offset| usize::try_from(*offset).is_ok_and(|offset| offset <= end));
         begun.saturating_sub(1)
     }
 
-    /// How many of the last records are the same, where what is compared are the rests of both lists.
-    fn common_tail(&self, old: &Self, new_index: &[u32], old_index: &[u32]) -> usize {
-        let rest = |list: &Self, index: &[u32]| {
-            let begin = index.first().and_then(|offset| usize::try_from(*offset).ok());
-            list.bytes.len().saturating_sub(begin.unwrap_or(list.bytes.len()))
-        };
-        let longest = rest(self, new_index).min(rest(old, old_index));
-        let tail = common_tail(&self.bytes, &old.bytes, longest);
-        let begin = self.bytes.len().saturating_sub(tail);
-        let count = |list: &Self, index: &[u32]| {
-            let begin = list.bytes.len().saturating_sub(tail);
-            index.len().saturating_sub(index.partition_point(|offset| !is_at_or_after(*offset, begin)))
-        };
-        let (mut same, known) = (count(self, new_index), count(old, old_index));
-        // Equal bytes are equal records from where a record begins in both.
-        let shift = |offset: u32| {
-            let place = usize::try_from(offset).ok()?.checked_sub(begin)?;
-            let place = old.bytes.len().checked_sub(tail)?.checked_add(place)?;
-            u32::try_from(place).ok()
-        };
-        while same > 0 {
-            let first = new_index.len().checked_sub(same).and_then(|place| new_index.get(place));
-            let there = first.and_then(|offset| shift(*offset));
-            if same <= known && there.is_some_and(|there| old_index.binary_search(&there).is_ok()) {
-                break;
-            }
-            same = same.saturating_sub(1);
-        }
-        same
+    fn get(&self, place: usize) -> Option<NodeRef<'_>> {
+        self.index.get(place).map(|offset| self.at(*offset))
     }
 
     /// The records in the order of their names.
@@ -257,49 +247,34 @@ impl std::fmt::Debug for NodeList {
 }
 
 impl FromIterator<Node> for NodeList {
-    /// No node is lost here, whatever it says: one that is over a limit is refused with the report that names it.
+    /// The nodes by name, of equal names the last: who receives such bytes has nothing to sort. No node is lost
+    /// here, whatever it says: one that is over a limit is refused with the report that names it.
     fn from_iter<I: IntoIterator<Item = Node>>(nodes: I) -> Self {
+        let mut nodes: Vec<_> = nodes.into_iter().collect();
+        nodes.reverse();
+        nodes.sort_by(|a, b| a.name().cmp(b.name()));
+        nodes.dedup_by(|earlier, kept| earlier.name() == kept.name());
         let (mut bytes, mut index) = (Vec::new(), Vec::new());
-        let mut previous: Option<Node> = None;
-        let mut sorted = true;
         for node in nodes {
             index.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
             node.encode(&mut bytes);
-            sorted &= previous.is_none_or(|previous| previous.name() < node.name());
-            previous = Some(node);
         }
-        Self::indexed(bytes, index, sorted)
+        Self::indexed(bytes, index, true)
     }
 }
 
-fn is_at_or_before(offset: u32, place: usize) -> bool {
-    usize::try_from(offset).is_ok_and(|offset| offset <= place)
-}
-
-fn is_at_or_after(offset: u32, place: usize) -> bool {
-    usize::try_from(offset).is_ok_and(|offset| offset >= place)
-}
-
-/// Bytes compared at once: so many that the comparison runs at the speed of memory.
-const STRIDE: usize = 1024;
-
 /// How many bytes at the beginning are the same.
-fn common_head(a: &[u8], b: &[u8]) -> usize {
-    let strides = a.chunks_exact(STRIDE).zip(b.chunks_exact(STRIDE)).take_while(|(a, b)| a == b).count();
-    let head = strides.saturating_mul(STRIDE);
-    let (a, b) = (a.get(head..).unwrap_or_default(), b.get(head..).unwrap_or_default());
-    head + a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-/// How many bytes at the end are the same, `longest` at most.
-fn common_tail(a: &[u8], b: &[u8], longest: usize) -> usize {
-    let tail = |bytes: &'_ [u8]| bytes.len().saturating_sub(longest);
-    let (a, b) = (a.get(tail(a)..).unwrap_or_default(), b.get(tail(b)..).unwrap_or_default());
-    let strides = a.rchunks_exact(STRIDE).zip(b.rchunks_exact(STRIDE)).take_while(|(a, b)| a == b).count();
-    let same = strides.saturating_mul(STRIDE);
-    let rest = |length: usize| length.saturating_sub(same);
-    let (a, b) = (a.get(..rest(a.len())).unwrap_or_default(), b.get(..rest(b.len())).unwrap_or_default());
-    same + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+fn common_length(a: &[u8], b: &[u8]) -> usize {
+    // Long slices are compared at the speed of memory; what differs is then looked for in ever shorter ones.
+    let mut same = 0;
+    for stride in [4096, 64, 1] {
+        let rest = |bytes: &'_ [u8]| bytes.len().saturating_sub(same);
+        let longest = rest(a).min(rest(b));
+        let chunks =
+            |bytes| <[u8]>::get(bytes, same..same + longest).unwrap_or_default().chunks_exact(stride);
+        same += stride * chunks(a).zip(chunks(b)).take_while(|(a, b)| a == b).count();
+    }
+    same
 }
 
 #[cfg(test)]

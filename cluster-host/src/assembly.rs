@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cluster_core::{
-    Backoff, Membership, Now, TopologyName,
+    Membership, Now, TopologyName,
     membership::{ConnectorId, ConnectorSpec, MembershipOptions, TopologySpec},
 };
 use cluster_sdk::abi::host::{Links, LoadedPlugin, Offer, OfferKind};
@@ -15,7 +15,7 @@ use crate::{
     config::{Config, ConnectorConfig, Restart, TopologyConfig},
     inbox::UnitId,
     plugin::{self, LoadError, LookupError, Registry},
-    supervision::{RestartPolicy, Supervision},
+    supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
     unit::{Unit, UnitSpec},
 };
 
@@ -101,7 +101,7 @@ impl<'a> Assembly<'a> {
             restart: config.opts.restart,
             max_restarts: config.opts.max_restarts,
             max_seconds: Duration::from_secs(config.opts.max_seconds.get().into()),
-            backoff: Backoff::default(),
+            backoff: RESTART_BACKOFF,
         };
         self.unit(
             policy,
@@ -112,6 +112,7 @@ impl<'a> Assembly<'a> {
                 plugin,
                 config: config.config.to_value(),
                 topologies: vec![name.clone()],
+                members_max: config.members_max.get(),
             },
         );
         Ok(())
@@ -147,7 +148,7 @@ impl<'a> Assembly<'a> {
         });
         // A connector is wanted as long as its topologies are: it is never given up.
         let (restart, max_restarts, max_seconds) = (Restart::Permanent, u32::MAX, Duration::from_secs(1));
-        let policy = RestartPolicy { restart, max_restarts, max_seconds, backoff: Backoff::default() };
+        let policy = RestartPolicy { restart, max_restarts, max_seconds, backoff: RESTART_BACKOFF };
         self.unit(
             policy,
             UnitSpec {
@@ -157,6 +158,7 @@ impl<'a> Assembly<'a> {
                 plugin,
                 config: connector.config.to_value(),
                 topologies: vec![topology.clone()],
+                members_max: 0,
             },
         );
         self.connectors.push((id, config));

@@ -64,6 +64,8 @@ pub(crate) struct Pending {
     pub(crate) start: u64,
     pub(crate) reports: Vec<Report>,
     nodes: usize,
+    /// A report that is refused for its size waits among them: one is enough.
+    too_many: bool,
 }
 
 /// Too much waits already.
@@ -74,9 +76,15 @@ pub(crate) struct Full;
 
 impl Inbox {
     /// Puts down a report.
-    pub(crate) fn report(&self, topology: &TopologyName, start: u64, report: Report) -> Result<(), Full> {
+    pub(crate) fn report(
+        &self,
+        topology: &TopologyName,
+        start: u64,
+        report: Report,
+        members_max: usize,
+    ) -> Result<(), Full> {
         let mut waiting = self.lock();
-        let fresh = || Pending { start, reports: Vec::new(), nodes: 0 };
+        let fresh = || Pending { start, reports: Vec::new(), nodes: 0, too_many: false };
         let pending = waiting.reports.entry(topology.clone()).or_insert_with(fresh);
         // What an earlier start of the strategy left is worth taking only if the later one says nothing new.
         if pending.start > start {
@@ -86,6 +94,14 @@ impl Inbox {
             *pending = fresh();
         }
         match &report {
+            // The owner refuses it, and what it would have replaced still counts.
+            Report::Reset(view) if view.nodes.len() > members_max => {
+                if !std::mem::replace(&mut pending.too_many, true) {
+                    pending.reports.push(report);
+                    self.arrived.notify_one();
+                }
+                return Err(Full);
+            }
             Report::Reset(_) => *pending = fresh(),
             Report::Apply(changes) => {
                 let nodes = changes.upserts.len().saturating_add(changes.removals.len());
@@ -126,5 +142,51 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_core::{Changes, Node, View};
+
+    use super::*;
+
+    fn view(names: &[&str]) -> Report {
+        Report::Reset(View::complete(names.iter().map(|name| Node::try_new(name).unwrap())))
+    }
+
+    fn taken(inbox: &Inbox) -> Vec<Report> {
+        inbox.take().reports.into_values().flat_map(|pending| pending.reports).collect()
+    }
+
+    /// A whole view replaces what waits, changes queue up behind it, and a later start replaces an earlier one.
+    #[test]
+    fn one_pending_state() {
+        let (inbox, topology) = (Inbox::default(), TopologyName::try_new("t").unwrap());
+        let changes = Report::Apply(Changes::default());
+        for (start, report) in [
+            (1, view(&["a@h"])),
+            (1, changes.clone()),
+            (1, view(&["b@h"])),
+            (1, changes.clone()),
+            (0, changes.clone()),
+        ] {
+            inbox.report(&topology, start, report, 10).unwrap();
+        }
+        assert_eq!(taken(&inbox), [view(&["b@h"]), changes]);
+        inbox.report(&topology, 1, view(&["a@h"]), 10).unwrap();
+        inbox.report(&topology, 2, view(&["c@h"]), 10).unwrap();
+        assert_eq!(taken(&inbox), [view(&["c@h"])]);
+    }
+
+    /// A view of too many nodes replaces nothing: it waits behind, once, for the owner to refuse it.
+    #[test]
+    fn too_many_replace_nothing() {
+        let (inbox, topology) = (Inbox::default(), TopologyName::try_new("t").unwrap());
+        inbox.report(&topology, 1, view(&["a@h"]), 1).unwrap();
+        for _ in 0..3 {
+            inbox.report(&topology, 1, view(&["a@h", "b@h"]), 1).unwrap_err();
+        }
+        assert_eq!(taken(&inbox), [view(&["a@h"]), view(&["a@h", "b@h"])]);
     }
 }

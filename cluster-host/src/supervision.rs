@@ -22,6 +22,11 @@ pub(crate) struct RestartPolicy {
     pub backoff: Backoff,
 }
 
+/// The wait before a restart. Even at its shortest it keeps the restarts of what fails at once below OTP's default of
+/// three within five seconds, so that with the defaults nothing is ever given up.
+pub(crate) const RESTART_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(2), cap: Duration::from_secs(30) };
+
 /// How an instance ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -109,8 +114,12 @@ mod tests {
     use super::*;
 
     fn policy(restart: Restart) -> RestartPolicy {
-        let backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30) };
-        RestartPolicy { restart, max_restarts: 3, max_seconds: Duration::from_secs(5), backoff }
+        RestartPolicy {
+            restart,
+            max_restarts: 3,
+            max_seconds: Duration::from_secs(5),
+            backoff: RESTART_BACKOFF,
+        }
     }
 
     fn failed() -> Exit {
@@ -122,13 +131,29 @@ mod tests {
     fn restart_types() {
         let now = Instant::now();
         let decide = |restart, exit| Supervision::new(policy(restart), now).ended(&exit, now, 1.0);
-        let again = Decision::RestartAt(now + Duration::from_millis(500));
+        let again = Decision::RestartAt(now + Duration::from_secs(2));
         assert_eq!(decide(Restart::Permanent, Exit::Finished), again);
         assert_eq!(decide(Restart::Permanent, failed()), again);
         assert_eq!(decide(Restart::Transient, Exit::Finished), Decision::Done);
         assert_eq!(decide(Restart::Transient, failed()), again);
         assert_eq!(decide(Restart::Temporary, Exit::Finished), Decision::Done);
         assert!(matches!(decide(Restart::Temporary, failed()), Decision::GiveUp(_)));
+    }
+
+    /// With the defaults what fails at once each time is tried for ever, whatever the jitter is.
+    #[test]
+    fn defaults_never_give_up() {
+        for random in [0.0, 0.5, 1.0] {
+            let mut now = Instant::now();
+            let mut supervision = Supervision::new(policy(Restart::Permanent), now);
+            for _ in 0..100 {
+                let Decision::RestartAt(at) = supervision.ended(&failed(), now, random) else {
+                    panic!("gave up")
+                };
+                now = at;
+                supervision.started(now);
+            }
+        }
     }
 
     /// Waits grow with each failure, are short again after a long run, and too many restarts end in giving up.
@@ -143,12 +168,9 @@ mod tests {
             now = at;
             supervision.started(now);
         }
-        assert_eq!(waits, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+        assert_eq!(waits, [2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000]);
         now += Duration::from_secs(100);
-        assert_eq!(
-            supervision.ended(&failed(), now, 1.0),
-            Decision::RestartAt(now + Duration::from_millis(500))
-        );
+        assert_eq!(supervision.ended(&failed(), now, 1.0), Decision::RestartAt(now + Duration::from_secs(2)));
         supervision.ended(&failed(), now, 0.0);
         supervision.ended(&failed(), now, 0.0);
         let Decision::GiveUp(reason) = supervision.ended(&failed(), now, 0.0) else {

@@ -32,6 +32,8 @@ pub(crate) struct UnitSpec {
     pub(crate) config: Value,
     /// The topologies that it works for.
     pub(crate) topologies: Vec<TopologyName>,
+    /// Nodes that a strategy may report at most; a connector reports none.
+    pub(crate) members_max: usize,
 }
 
 /// Where units are started.

@@ -28,6 +28,7 @@ pub(crate) struct Voice {
     speaker: Speaker,
     label: String,
     topologies: Vec<TopologyName>,
+    members_max: usize,
     inbox: Arc<Inbox>,
     board: Arc<Board>,
     /// The question for all links that is not answered yet; 0 for none.
@@ -42,6 +43,7 @@ impl Voice {
             speaker: Speaker { unit: spec.id.clone(), start },
             label: spec.label(),
             topologies: spec.topologies.clone(),
+            members_max: spec.members_max,
             inbox: Arc::clone(&around.inbox),
             board: Arc::clone(&around.board),
             list_asked: AtomicU64::new(0),
@@ -67,8 +69,11 @@ impl HostInterface for Voice {
         let UnitId::Strategy(topology) = &self.speaker.unit else {
             return Err(Refused::HostFailed);
         };
+        self.inbox
+            .report(topology, self.speaker.start, report, self.members_max)
+            .map_err(|_full| Refused::TooMany)?;
         self.board.reported(topology);
-        self.inbox.report(topology, self.speaker.start, report).map_err(|_full| Refused::TooMany)
+        Ok(())
     }
 
     fn status(&self, status: InstanceStatus) {

@@ -35,8 +35,11 @@ fn dead_addresses_delay_nobody() {
                 stranger.send_to(&heartbeat(node), (lab.address(1), GOSSIP_PORT)).unwrap();
             }
         };
-        name_all();
-        first.wait("the dead to be known", |view| dead.iter().all(|node| view.members.contains_key(node)));
+        first.settle("the dead to be known", || {
+            name_all();
+            let view = first.view();
+            dead.iter().all(|node| view.members.contains_key(node)).then_some(())
+        });
 
         // A newcomer's link is made while those tries are under way, and its heartbeats are heard all the time.
         let second = lab.start(2, options, LINKS);

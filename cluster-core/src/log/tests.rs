@@ -111,7 +111,7 @@ fn nothing_retained() {
     assert_eq!(drain(&mut log.subscribe(Start::After(at(3)))), "");
 }
 
-/// Without events nothing changes: a snapshot has no revision of its own.
+/// Without events only the snapshot is replaced: the revision stays and nobody is woken.
 #[test]
 fn no_events() {
     let log = empty::<u64, _>(5, 10, 50);
@@ -119,7 +119,7 @@ fn no_events() {
     let mut subscription = log.subscribe(Start::Now);
     assert!(poll(&mut subscription, &waker).is_pending());
     log.publish([], 99);
-    assert_eq!((log.snapshot(), woken.count()), ((5, 50), 0));
+    assert_eq!((log.snapshot(), woken.count()), ((5, 99), 0));
 }
 
 /// After the end subscriptions hand out what there is, and no more can be published.

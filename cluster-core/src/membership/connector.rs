@@ -10,7 +10,11 @@ use super::{
     explain::{ATTEMPTS_KEPT_MAX, Attempt},
     link::{ConnectorSpec, OUTCOME_GRACE, OperationId},
 };
-use crate::{member::LinkState, name::NodeName, time::Now};
+use crate::{
+    member::LinkState,
+    name::NodeName,
+    time::{Now, later},
+};
 
 /// How far a link is. Each variant says how it is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +147,7 @@ impl Link {
             self.since = now.wall;
         }
         self.reason = Some(reason);
-        self.phase = Phase::Waiting { due: Some(now.instant + wait) };
+        self.phase = Phase::Waiting { due: Some(later(now.instant, wait)) };
     }
 
     /// Notes the end of a try.
@@ -285,7 +289,7 @@ impl Connector {
     pub(super) fn overdue(&self, now: Instant) -> Option<OperationId> {
         let dial = self.operations.first_key_value();
         let dial = dial.map(|(operation, what)| (*operation, what.submitted));
-        let is_over = |(_, submitted): &(OperationId, Instant)| *submitted + self.patience() <= now;
+        let is_over = |(_, submitted): &(OperationId, Instant)| later(*submitted, self.patience()) <= now;
         dial.into_iter().chain(self.list).find(is_over).map(|(operation, _)| operation)
     }
 
@@ -295,7 +299,7 @@ impl Connector {
     }
 
     fn patience(&self) -> Duration {
-        self.spec.deadline + OUTCOME_GRACE
+        self.spec.deadline.saturating_add(OUTCOME_GRACE)
     }
 
     /// When something is next due.
@@ -304,7 +308,7 @@ impl Connector {
         // Operations are numbered in the order in which they were submitted.
         let submitted = self.operations.first_key_value().map(|(_, operation)| operation.submitted);
         let asked = self.list.map(|(_, asked)| asked);
-        let outcome = submitted.into_iter().chain(asked).min().map(|at| at + self.patience());
+        let outcome = submitted.into_iter().chain(asked).min().map(|at| later(at, self.patience()));
         let doubt = self.doubts.first().map(|(until, _)| *until);
         start.into_iter().chain(outcome).chain(doubt).chain(self.list_due).min()
     }

@@ -9,7 +9,11 @@ use super::{
     link::{ConnectorId, Effect, OperationId},
     topology::Topology,
 };
-use crate::{name::NodeName, node::Node, time::Now};
+use crate::{
+    name::NodeName,
+    node::Node,
+    time::{Now, later},
+};
 
 /// The shortest time between two questions for all links.
 const LIST_INTERVAL_MIN: Duration = Duration::from_secs(1);
@@ -113,7 +117,7 @@ impl Membership {
             return;
         };
         let interval = connector.spec.list_interval.filter(|_| connector.running);
-        connector.list_due = interval.map(|interval| now.instant + interval.max(LIST_INTERVAL_MIN));
+        connector.list_due = interval.map(|interval| later(now.instant, interval.max(LIST_INTERVAL_MIN)));
         if interval.is_some() && connector.list.is_none() {
             connector.list = Some((operation, now.instant));
             self.effects.push(Effect::List { connector: id, operation, deadline: connector.spec.deadline });
@@ -189,7 +193,7 @@ impl Membership {
             return;
         }
         connector.list_failures = connector.list_failures.saturating_add(1);
-        let again = now.instant + connector.spec.retry.wait(connector.list_failures, random);
+        let again = later(now.instant, connector.spec.retry.wait(connector.list_failures, random));
         connector.list_due = connector.list_due.map(|due| due.min(again));
     }
 
@@ -221,7 +225,7 @@ impl Membership {
         connector.change(name, |link| {
             link.note(Some(reason), now);
             link.failures = link.failures.saturating_add(1);
-            let due = now.instant + retry.wait(link.failures, random);
+            let due = later(now.instant, retry.wait(link.failures, random));
             link.phase = Phase::Cutting { due };
         });
         self.settle(name, &Cause::default(), now);

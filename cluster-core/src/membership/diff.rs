@@ -100,7 +100,7 @@ impl Topology {
         self.reset = Some(LastReset {
             complete,
             renewed: now,
-            expires: ttl.map(|ttl| now.instant + ttl),
+            expires: renewal.expires(),
             expired: false,
             emptied: complete && nodes.is_empty(),
             list: Some(nodes),

@@ -145,6 +145,7 @@ impl Membership {
         if let Some(connector) = self.connectors.get_mut(&id) {
             connector.running = true;
             connector.generation = 0;
+            connector.list_failures = 0;
             self.availability(id, None, now);
             self.ask_for_list(id, now);
         }
@@ -220,7 +221,7 @@ impl Membership {
         }
     }
 
-    fn topologies_of(&self, id: ConnectorId) -> impl Iterator<Item = (&TopologyName, &Topology)> {
+    pub(super) fn topologies_of(&self, id: ConnectorId) -> impl Iterator<Item = (&TopologyName, &Topology)> {
         self.topologies.iter().filter(move |(_, topology)| topology.spec.connector == Some(id))
     }
 

@@ -128,7 +128,8 @@ impl Membership {
         self.pump(now);
     }
 
-    /// Adds a connector, not yet running: say so by [`LinkInput::Started`]. Its identity must be a new one.
+    /// Adds a connector, not yet running: say so by [`LinkInput::Started`]. Its identity must be a new one,
+    /// and topologies that use it come after it.
     pub fn add_connector(&mut self, spec: ConnectorSpec) {
         self.connectors.insert(spec.id, Connector::new(spec));
     }
@@ -142,6 +143,11 @@ impl Membership {
         for node in connector.links().keys() {
             self.settle(node, &cause, now);
         }
+        let names: Vec<_> = self.topologies_of(id).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.publish_status(&name, now);
+        }
+        self.publish_unclaimed(id);
     }
 
     /// Adds a topology, whose strategy is not yet running. Of two with one name the later counts.

@@ -71,11 +71,11 @@ impl Membership {
 
     /// Lists the links of a connector that nobody vouches for with its topologies. No event: they are no members.
     pub(super) fn publish_unclaimed(&mut self, id: ConnectorId) {
-        let Some(connector) = self.connectors.get_mut(&id) else {
-            return;
-        };
-        connector.unclaimed_changed = false;
-        let unclaimed: Vec<_> = connector.unclaimed().iter().take(NAMES_SHOWN_MAX).cloned().collect();
+        let mut unclaimed = Vec::new();
+        if let Some(connector) = self.connectors.get_mut(&id) {
+            connector.unclaimed_changed = false;
+            unclaimed.extend(connector.unclaimed().iter().take(NAMES_SHOWN_MAX).cloned());
+        }
         for (name, topology) in &self.topologies {
             if topology.spec.connector == Some(id)
                 && let Some(status) = self.statuses.get_mut(name)

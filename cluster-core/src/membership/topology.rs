@@ -14,7 +14,7 @@ use super::{
 use crate::{
     member::Health,
     name::{NodeName, TopologyName},
-    time::Now,
+    time::{Now, later},
     view::NodeList,
 };
 
@@ -120,7 +120,7 @@ impl Topology {
             names.iter().for_each(|name| self.drop_vouch(name));
             return;
         }
-        let hold = Hold { until: (!policy.never).then(|| now + policy.hold) };
+        let hold = Hold { until: (!policy.never).then(|| later(now, policy.hold)) };
         for name in names {
             self.vouches.change(name, |vouch| {
                 let first = Absence { since: now, rounds: 0, of, hold: None };
@@ -220,7 +220,7 @@ impl Topology {
                     due.released.push(name);
                 }
                 // Whoever withdraws or holds it arms it again.
-                Some(Absence { hold: None, since, .. }) if since + self.spec.prune.after <= now => {
+                Some(Absence { hold: None, since, .. }) if later(since, self.spec.prune.after) <= now => {
                     due.ripe.push(name);
                 }
                 _ => drop(self.vouches.change(&name, |_| ())),

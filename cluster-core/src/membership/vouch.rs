@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::{name::NodeName, node::Node, time::Now};
+use crate::{
+    name::NodeName,
+    node::Node,
+    time::{Now, later},
+};
 
 /// The word of a source for one node.
 #[derive(Debug)]
@@ -101,7 +105,7 @@ impl Vouch {
     fn due(&self, after: Duration) -> Option<Instant> {
         let absence = self.absent.and_then(|absence| match absence.hold {
             Some(hold) => hold.until,
-            None => Some(absence.since + after),
+            None => Some(later(absence.since, after)),
         });
         let expiry = self.expires.filter(|_| !self.stale && !self.by_reset);
         absence.into_iter().chain(expiry).min()
@@ -111,8 +115,8 @@ impl Vouch {
 // === impl Renewal ===
 
 impl Renewal {
-    fn expires(&self) -> Option<Instant> {
-        self.ttl.map(|ttl| self.now.instant + ttl)
+    pub(super) fn expires(&self) -> Option<Instant> {
+        self.ttl.map(|ttl| later(self.now.instant, ttl))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Time to live, and what stops its clocks.
 
+use std::time::Duration;
+
 use expect_test::expect;
 
 use super::{
+    super::PrunePolicy,
     check,
     script::{Op, TCP, apply, complete, down, obliging, partial, topology, up, wait},
 };
@@ -116,6 +119,51 @@ fn the_same_view_renews() {
             wait 10 s
                 26.0 node_down a down t=none: its topology has not heard of it for its time to live
                 26.0 node_left a: its topology has not heard of it for its time to live
+        "#]],
+    );
+}
+
+/// A time to live, or a policy, longer than any clock is no panic.
+#[test]
+fn for_ever_and_a_day() {
+    let patient = PrunePolicy { after: Duration::MAX, hold: Duration::MAX, ..PrunePolicy::default() };
+    check(
+        [
+            Op::Topology("t", None, patient),
+            complete("t", "a b").with(u64::MAX),
+            apply("t", "+c").with(u64::MAX),
+            complete("t", "").with(u64::MAX),
+            wait(100_000),
+            complete("t", ""),
+            Op::Stop("t"),
+            wait(100_000),
+            Op::Start("t"),
+        ],
+        expect![[r#"
+            topology t by none, PrunePolicy { never: false, rounds: 2, after: 18446744073709551615.999999999s, max_fraction: 0.5, hold: 18446744073709551615.999999999s }
+                0.0 topology_changed t
+            t is [a b] for 18446744073709551615 s
+                0.0 node_discovered a discovered t=none
+                0.0 node_up a up t=none
+                0.0 node_discovered b discovered t=none
+                0.0 node_up b up t=none
+                0.0 topology_changed t
+            t +[c] -[] for 18446744073709551615 s
+                0.0 node_discovered c discovered t=none
+                0.0 node_up c up t=none
+            t is [] for 18446744073709551615 s
+                0.0 node_updated a up t=none
+                0.0 node_updated b up t=none
+                0.0 node_updated c up t=none
+            wait 100000 s
+            t is []
+                100000.0 node_updated a up t=none: its source does not name it any more
+                100000.0 node_updated b up t=none: its source does not name it any more
+                100000.0 node_updated c up t=none: its source does not name it any more
+                100000.0 topology_changed t: members that its source let go are held back by the prune policy: too many at once
+            strategy of t stops
+            wait 100000 s
+            strategy of t starts
         "#]],
     );
 }
