@@ -13,9 +13,9 @@ mod log;
 mod member;
 pub mod membership;
 mod name;
-pub mod node;
+mod node;
 mod time;
-pub mod view;
+mod view;
 
 pub use backoff::Backoff;
 pub use event::{Cursor, CursorError, Epoch, Event, EventKind};
@@ -25,6 +25,6 @@ pub use member::{
 };
 pub use membership::Membership;
 pub use name::{NODE_NAME_CHARS_MAX, NameError, NodeName, TopologyName};
-pub use node::{Node, NodeError};
+pub use node::{NODE_BYTES_MAX, NODE_ENTRIES_MAX, Node, NodeError, NodeRef};
 pub use time::Now;
-pub use view::{Changes, Completeness, NodeList, Report, View};
+pub use view::{Changes, Completeness, LIST_BYTES_MAX, NodeList, Report, View};

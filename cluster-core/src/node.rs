@@ -1,15 +1,4 @@
 //! A node as a source describes it, and the flat form in which descriptions travel.
-//!
-//! The flat form is the one vocabulary of plugins, runners, the gossip wire and this crate (all integers
-//! little-endian), so that a description is copied and compared as bytes and grows without a new layout:
-//!
-//! ```text
-//! record := u32 bytes that follow | u16 name length | name | entry*
-//! entry  := u16 key length | key | u16 value length | value        (UTF-8 both)
-//! ```
-//!
-//! Keys that begin with `.` are reserved: `.address` (may repeat), `.incarnation` (decimal), `.leaving`.
-//! A reader keeps and ignores reserved keys that it does not know.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -32,6 +21,17 @@ const LEAVING: &str = ".leaving";
 /// assert_eq!(node.attributes().collect::<Vec<_>>(), [("zone", "eu-1")]);
 /// # Ok::<(), cluster_core::NameError>(())
 /// ```
+///
+/// The flat form is the one vocabulary of plugins, runners, the gossip wire and this crate (all integers
+/// little-endian), so that a description is copied and compared as bytes and grows without a new layout:
+///
+/// ```text
+/// record := u32 bytes that follow | u16 name length | name | entry*
+/// entry  := u16 key length | key | u16 value length | value        (UTF-8 both)
+/// ```
+///
+/// Keys that begin with `.` are reserved: `.address` (may repeat), `.incarnation` (decimal), `.leaving`.
+/// A reader keeps and ignores reserved keys that it does not know.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Node {
     name: NodeName,

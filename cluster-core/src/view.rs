@@ -44,7 +44,7 @@ pub enum Report {
     Apply(Changes),
 }
 
-/// Flat records (see [`crate::node`]), sorted by name, each name once.
+/// Flat records (see [`Node`](crate::Node)), sorted by name, each name once.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct NodeList {
     bytes: Vec<u8>,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing owned crosses: borrowed bytes, integers, and tables of `extern "C"` functions with a context pointer.
-//! Reports are flat records (see [`cluster_core::node`]) in chunks, everything else that is structured is JSON.
+//! Reports are flat records (see [`cluster_core::Node`]) in chunks, everything else that is structured is JSON.
 //!
 //! **Append only.** By-value types ([`table::Bytes`], [`table::Sink`], [`table::StartArgs`], the handshake) are frozen
 //! for the life of major version 1. Tables grow at their end, with a new [`handshake::ABI_MINOR`]; codes, attributes

@@ -7,7 +7,7 @@
 //!   119 4 "node"           119 LL NAME         who is alive (118 LLLL over 255 bytes); absent in a goodbye
 //!   119 7 "cluster"        109 LLLLLLLL TEXT   name of the cluster; absent means the reader's own
 //!   119 11 "incarnation"   109 00000008 U64    grows with each restart of the node; big-endian
-//!   119 6 "record"         109 LLLLLLLL BYTES  addresses and attributes: the flat entries of `cluster_core::node`
+//!   119 6 "record"         109 LLLLLLLL BYTES  addresses and attributes: the flat entries of `cluster_core::Node`
 //!   119 7 "leaving"        109 LLLLLLLL NAME   a goodbye: this node is about to go; absent in a heartbeat
 //! ```
 //!

@@ -16,7 +16,7 @@ use std::{
 };
 
 use abi_stable::prefix_type::WithMetadata;
-use cluster_core::{Changes, Completeness, Health, NodeList, NodeName, Report, View, view::LIST_BYTES_MAX};
+use cluster_core::{Changes, Completeness, Health, LIST_BYTES_MAX, NodeList, NodeName, Report, View};
 use tracing::{Dispatch, dispatcher};
 
 use super::{
