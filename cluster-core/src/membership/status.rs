@@ -50,14 +50,18 @@ impl Membership {
 
     fn health(&self, topology: &Topology) -> (Health, Option<Arc<str>>) {
         let (health, reason) = topology.health.clone();
+        if let Some(refusal) = &topology.refusal
+            && !matches!(health, Health::Denied | Health::Stopped)
+        {
+            // What the strategy or its supervisor says of the same trouble knows less of it.
+            return (Health::Degraded, Some(Arc::clone(refusal)));
+        }
         if !matches!(health, Health::Starting | Health::Running) {
             return (health, reason);
         }
         let connector = topology.spec.connector.and_then(|id| self.connectors.get(&id));
         let unavailable = connector.and_then(|connector| Some((connector, connector.unavailable.as_ref()?)));
-        if let Some(refusal) = &topology.refusal {
-            (Health::Degraded, Some(Arc::clone(refusal)))
-        } else if let Some((connector, reason)) = unavailable {
+        if let Some((connector, reason)) = unavailable {
             let name = &connector.spec.name;
             let reason = format!("connector {name}: {reason}; nothing is dialled until it is available");
             (Health::Degraded, Some(reason.into()))
