@@ -28,6 +28,9 @@ const DELIVERIES: usize = 20_000_000;
 /// Events that the sleeper sleeps through.
 const SLEPT: u64 = 1_000_000;
 
+/// What a publish takes is measured in steps of the clock, of which it has a dozen: closer two figures cannot be told.
+const CLOCK_GRAIN: f64 = 1.1;
+
 fn main() -> ExitCode {
     let mut table = Table::new("fanout");
     for (subscribers, burst, goal) in [
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     }
     sleeper_wakes(&mut table);
     let [with, without] = rounds(publish_p99);
-    table.ratio("publish p99 beside a sleeper", with, ("without one", without), Some(1.05));
+    table.ratio("publish p99 beside a sleeper", with, ("without one", without), Some(CLOCK_GRAIN));
     table.exit()
 }
 
