@@ -81,10 +81,10 @@ impl Transport {
         self.open = None;
         self.retry_at = None;
         match Open::try_new(config) {
-            Ok(mut open) => {
-                match open.group_error.take() {
+            Ok(open) => {
+                match &open.group_error {
                     None => health.clear(Trouble::Socket),
-                    Some(err) => self.retry(now, Trouble::Socket, &err, health),
+                    Some(err) => self.retry(now, Trouble::Socket, err, health),
                 }
                 self.open = Some(open);
             }
@@ -129,7 +129,9 @@ impl Transport {
         let mut count = Sent::default();
         let Some(open) = &self.open else { return count };
         let (mut group_error, mut unicast_error) = (None, None);
-        for destination in &self.destinations {
+        // Without the interface that was asked for the routing table would choose another: then nothing goes there.
+        let has_group = open.group_error.is_none();
+        for destination in self.destinations.iter().filter(|it| has_group || **it != self.group) {
             match open.try_send(datagram, *destination) {
                 Ok(true) => count.sent += 1,
                 Ok(false) => count.unsent += 1,
@@ -156,5 +158,40 @@ impl Transport {
             self.failures = self.failures.saturating_add(1);
             self.retry_at = Some(now + RETRY.wait(self.failures, self.random.f64()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// Where the interface of `multicast_if` is not there, nothing goes to the group by another one; unicast goes out.
+    #[tokio::test]
+    async fn no_other_interface() {
+        let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = receiver.local_addr().unwrap().port();
+        let config = Config {
+            port: std::net::UdpSocket::bind("0.0.0.0:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port()
+                .try_into()
+                .unwrap(),
+            multicast_if: Some(Ipv4Addr::new(192, 0, 2, 1)),
+            unicast: vec![format!("127.0.0.1:{port}").parse().unwrap()],
+            ..Config::default()
+        };
+        let (now, mut health) = (super::super::now(), Health::default());
+        let mut transport = Transport::new(&config, now);
+        transport.open(now, &config, &mut health);
+        assert!(health.has(Trouble::Socket));
+        assert_eq!(transport.send(now, b"hello", &mut health).sent, 0);
+        transport.set_resolved(0, vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)]);
+        assert_eq!(transport.send(now, b"hello", &mut health).sent, 1);
+        let mut buffer = [0; 16];
+        assert_eq!(receiver.recv(&mut buffer).unwrap(), 5);
     }
 }
