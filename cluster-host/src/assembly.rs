@@ -14,7 +14,7 @@ use crate::{
     clock,
     config::{Config, ConnectorConfig, Restart, TopologyConfig},
     inbox::UnitId,
-    plugin::{self, LoadError, LookupError, Registry},
+    plugin::{self, Isolation, LoadError, LookupError, Registry},
     supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
     unit::{Unit, UnitSpec},
 };
@@ -76,7 +76,8 @@ struct Assembly<'a> {
 
 impl<'a> Assembly<'a> {
     fn add(&mut self, name: &TopologyName, config: &'a TopologyConfig) -> Result<(), StartError> {
-        let (plugin, plugin_name) = self.load(name, OfferKind::Strategy, &config.strategy)?;
+        let (plugin, plugin_name) =
+            self.load(name, OfferKind::Strategy, &config.strategy, config.opts.isolation)?;
         let connector = match config.connect.connector() {
             Some(connector) => Some(self.connector(name, config, connector)?),
             None => None,
@@ -134,7 +135,7 @@ impl<'a> Assembly<'a> {
             return Ok(id);
         }
         let id = ConnectorId(u32::try_from(self.connectors.len()).unwrap_or(u32::MAX));
-        let (plugin, _) = self.load(topology, OfferKind::Connector, &connector.name)?;
+        let (plugin, _) = self.load(topology, OfferKind::Connector, &connector.name, connector.isolation)?;
         let offer = describe(plugin, &connector.name);
         self.membership.add_connector(ConnectorSpec {
             id,
@@ -170,10 +171,11 @@ impl<'a> Assembly<'a> {
         topology: &TopologyName,
         kind: OfferKind,
         name: &str,
+        isolation: Isolation,
     ) -> Result<(LoadedPlugin, String), StartError> {
         let source = self.registry.find(kind, name);
         let source = source.map_err(|error| StartError::Lookup { topology: topology.clone(), error })?;
-        let loaded = plugin::load(source, plugin::Isolation::InProcess);
+        let loaded = plugin::load(source, isolation);
         let loaded = loaded.map_err(|error| StartError::Load { topology: topology.clone(), error })?;
         Ok((loaded, source.to_string()))
     }

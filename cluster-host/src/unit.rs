@@ -175,7 +175,7 @@ pub(crate) fn health_after(exit: &Exit, decision: &Decision, now: Instant) -> (H
         (Decision::RestartAt(due), exit) => {
             let wait = due.saturating_duration_since(now);
             let what = match exit {
-                Exit::Finished => "the strategy ended",
+                Exit::Finished => "it ended",
                 Exit::Failed(reason) => reason,
             };
             (Health::Degraded, format!("{what}; it is started again in {:.1} s", wait.as_secs_f64()))
