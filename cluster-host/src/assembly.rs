@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConnectorConfig, Restart, TopologyConfig},
     inbox::UnitId,
     plugin::{self, Isolation, LoadError, LookupError, Registry},
+    presence::{Presence, incarnation_at},
     supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
     unit::{Unit, UnitSpec},
 };
@@ -46,21 +47,36 @@ pub enum StartError {
     },
 }
 
+/// What is ready to run.
+#[derive(Debug)]
+pub(crate) struct Assembled {
+    pub(crate) membership: Membership,
+    pub(crate) units: BTreeMap<UnitId, Unit>,
+    pub(crate) presence: Presence,
+}
+
 /// Makes the membership and the units of a configuration. Nothing runs yet.
 pub(crate) fn assemble(
     config: &Config,
     registry: &Registry,
-    options: MembershipOptions,
+    seed: u64,
     board: &Board,
-) -> Result<(Membership, BTreeMap<UnitId, Unit>), StartError> {
+) -> Result<Assembled, StartError> {
     let now = clock::now();
-    let membership = Membership::new(options, now);
-    let mut assembly =
-        Assembly { registry, membership, connectors: Vec::new(), units: BTreeMap::new(), board, now };
+    let membership = Membership::new(MembershipOptions { seed, ..MembershipOptions::default() }, now);
+    let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
+    let (connectors, units) = (Vec::new(), BTreeMap::new());
+    let mut assembly = Assembly { registry, membership, connectors, units, presence, board, now };
     for (name, topology) in &config.topologies {
         assembly.add(name, topology)?;
     }
-    Ok((assembly.membership, assembly.units))
+    let Assembly { mut membership, units, presence, .. } = assembly;
+    // Only now is it known whether connectors have a word in it.
+    membership.set_presence(presence.absence().map_or(Ok(()), |reason| Err(reason.into())), now);
+    if let Some(node) = presence.node() {
+        membership.set_local(node, now);
+    }
+    Ok(Assembled { membership, units, presence })
 }
 
 /// Makes units and the membership's specs of a configuration.
@@ -70,6 +86,7 @@ struct Assembly<'a> {
     /// The connectors so far: those of topologies with an equal `connect` are one.
     connectors: Vec<(ConnectorId, &'a TopologyConfig)>,
     units: BTreeMap<UnitId, Unit>,
+    presence: Presence,
     board: &'a Board,
     now: Now,
 }
@@ -137,6 +154,9 @@ impl<'a> Assembly<'a> {
         let id = ConnectorId(u32::try_from(self.connectors.len()).unwrap_or(u32::MAX));
         let (plugin, _) = self.load(topology, OfferKind::Connector, &connector.name, connector.isolation)?;
         let offer = describe(plugin, &connector.name);
+        if offer.as_ref().is_some_and(|offer| offer.local_node) {
+            self.presence.expect(id, &connector.name);
+        }
         self.membership.add_connector(ConnectorSpec {
             id,
             name: connector.name.as_str().into(),

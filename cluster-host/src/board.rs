@@ -1,5 +1,5 @@
-//! What is known of each topology beside the membership: who works for it, and what they count. Written by whoever
-//! knows, read by the API.
+//! What is known beside the membership: who works for each topology and what they count, and what the local node is
+//! called. Written by whoever knows, read by the API.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-use cluster_core::TopologyName;
+use cluster_core::{NodeName, TopologyName};
 
 use crate::clock;
 
@@ -17,6 +17,8 @@ const COUNTERS_MAX: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     topologies: Mutex<BTreeMap<TopologyName, Entry>>,
+    /// The name of the local node, as far as it is known.
+    node: Mutex<Option<NodeName>>,
 }
 
 /// One topology.
@@ -36,6 +38,16 @@ impl Board {
     /// Adds a topology.
     pub(crate) fn add(&self, topology: TopologyName, entry: Entry) {
         self.lock().insert(topology, entry);
+    }
+
+    /// The local node has this name.
+    pub(crate) fn set_node(&self, name: Option<NodeName>) {
+        *self.node.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    /// The name of the local node, as far as it is known.
+    pub(crate) fn node(&self) -> Option<NodeName> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Its strategy has reported.

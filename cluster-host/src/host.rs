@@ -1,10 +1,10 @@
 //! The host as a value: built from a configuration and the plugins there are, started, read, stopped.
 
-use std::{io, sync::Arc, time::UNIX_EPOCH};
+use std::{io, sync::Arc};
 
 use cluster_core::{
-    Epoch, Event, EventLog, LogOptions, Node, NodeName, Snapshot, Start, Subscription,
-    membership::{MembershipOptions, explain::Explanation},
+    Epoch, Event, EventLog, LogOptions, NodeName, Snapshot, Start, Subscription,
+    membership::explain::Explanation,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -13,10 +13,9 @@ use tokio::{
 
 use crate::{
     api::{self, Answer, Limits, Listener, Source, TopologyInfo},
-    assembly::{self, StartError},
+    assembly::{self, Assembled, StartError},
     board::{Board, Entry},
-    clock,
-    config::{Config, NodeConfig},
+    config::Config,
     inbox::Inbox,
     owner::{Command, Owner},
     plugin::Registry,
@@ -41,7 +40,6 @@ pub struct Host {
 #[derive(Debug, Clone)]
 pub struct HostHandle {
     log: EventLog,
-    local: Option<NodeName>,
     board: Arc<Board>,
     commands: mpsc::Sender<Command>,
 }
@@ -82,7 +80,8 @@ impl Host {
         self.handle.log.subscribe(Start::Snapshot)
     }
 
-    /// Stops: the API first, then the strategies, which say that the node leaves, then the connectors. What does not
+    /// Stops: the API first, then the strategies, which say that the node leaves unless it outlives the host, then the
+    /// connectors. What does not
     /// end within two seconds each is left behind.
     pub async fn stop(self) {
         let Self { stop, owner, api, handle: _ } = self;
@@ -109,8 +108,8 @@ impl Source for HostHandle {
         &self.log
     }
 
-    fn node(&self) -> Option<&NodeName> {
-        self.local.as_ref()
+    fn node(&self) -> Option<NodeName> {
+        self.board.node()
     }
 
     fn topologies(&self) -> Vec<TopologyInfo> {
@@ -150,18 +149,11 @@ impl HostBuilder {
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
         let Self { config, registry, listener, limits } = self;
-        let now = clock::now();
-        let incarnation = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let incarnation = u64::try_from(incarnation).unwrap_or(u64::MAX);
-        let local = config.local_node(incarnation);
         let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
-        let options = MembershipOptions {
-            local: config.node.as_ref().map(|node| described(node, incarnation)),
-            revision: 0,
-            seed: random.u64(..),
-        };
-        let (mut membership, units) = assembly::assemble(&config, &registry, options, &board)?;
+        let Assembled { mut membership, units, presence } =
+            assembly::assemble(&config, &registry, random.u64(..), &board)?;
+        board.set_node(presence.local().name.clone());
         let log_options = LogOptions {
             epoch: Epoch(random.u64(..)),
             revision: 0,
@@ -170,9 +162,8 @@ impl HostBuilder {
         let log = EventLog::new(log_options, Snapshot::default());
         log.publish(membership.take_events(), membership.snapshot());
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
-        let handle =
-            HostHandle { log: log.clone(), local: local.name.clone(), board: Arc::clone(&board), commands };
-        let around = Surroundings { inbox: Arc::new(Inbox::default()), board, local };
+        let handle = HostHandle { log: log.clone(), board: Arc::clone(&board), commands };
+        let around = Surroundings { inbox: Arc::new(Inbox::default()), board, presence };
         let owner = Owner { membership, log, units, around, random };
         let (stop, stopping) = watch::channel(false);
         let api = listener.map(|listener| {
@@ -187,11 +178,4 @@ impl HostBuilder {
 /// Ready when a stop is wanted, or the [`Host`] is gone.
 async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _gone = stopping.wait_for(|stop| *stop).await;
-}
-
-/// The local node as a member.
-fn described(config: &NodeConfig, incarnation: u64) -> Node {
-    let node = Node::new(config.name.clone()).with_incarnation(incarnation);
-    let node = config.addresses.iter().fold(node, |node, address| node.address(address));
-    config.attributes.iter().fold(node, |node, (key, value)| node.attribute(key, value))
 }

@@ -12,6 +12,7 @@ use cluster_core::{
     Health, Report, TopologyName,
     membership::{ConnectorId, LinkInput},
 };
+use cluster_sdk::abi::host::LocalReport;
 use tokio::sync::Notify;
 
 use crate::supervision::Exit;
@@ -40,6 +41,8 @@ pub(crate) enum UnitId {
 pub(crate) enum Word {
     Health(Health, Option<String>),
     Link(LinkInput),
+    /// Of the local node.
+    Local(LocalReport),
     Exited(Exit),
 }
 

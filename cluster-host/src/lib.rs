@@ -35,6 +35,7 @@ mod logging;
 mod narration;
 mod owner;
 pub mod plugin;
+mod presence;
 mod socket;
 mod supervision;
 mod unit;

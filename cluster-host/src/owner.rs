@@ -9,9 +9,9 @@ use std::{
 
 use cluster_core::{
     EventLog, Health, Membership, NodeName,
-    membership::{Effect, LinkInput, OperationId, explain::Explanation},
+    membership::{ConnectorId, Effect, LinkInput, OperationId, Outcome, explain::Explanation},
 };
-use cluster_sdk::abi::host::{Operation, StopReason};
+use cluster_sdk::abi::host::{LocalReport, Operation, StopReason};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
@@ -59,8 +59,9 @@ impl Owner {
                 () = until(due) => self.membership.handle_timeout(clock::now()),
             }
         }
-        self.stop_units(|unit| matches!(unit, UnitId::Strategy(_))).await;
-        self.stop_units(|unit| matches!(unit, UnitId::Connector(_))).await;
+        let reason = self.around.presence.stop_reason();
+        self.stop_units(reason, |unit| matches!(unit, UnitId::Strategy(_))).await;
+        self.stop_units(StopReason::Leave, |unit| matches!(unit, UnitId::Connector(_))).await;
         self.log.close();
     }
 
@@ -123,16 +124,37 @@ impl Owner {
             (UnitId::Strategy(topology), Word::Health(health, reason)) => {
                 self.membership.set_health(topology, health, reason.as_deref(), now);
             }
-            (UnitId::Connector(_), Word::Health(_, None)) | (UnitId::Strategy(_), Word::Link(_)) => {}
-            (UnitId::Connector(_), Word::Health(health, Some(reason))) => {
-                let connector = self.units.get(id).map(|unit| unit.spec.name.as_str());
-                warn!(connector, %health, reason, "connector is not well");
+            (UnitId::Strategy(_), Word::Link(_) | Word::Local(_)) => {}
+            (UnitId::Connector(connector), Word::Health(health, reason)) => {
+                let is_trouble = matches!(health, Health::Degraded | Health::Denied);
+                let reason = || reason.map_or_else(|| "it is not well".into(), Into::into);
+                let trouble = is_trouble.then(|| (health, reason()));
+                self.membership.handle_link(*connector, LinkInput::Health(trouble), now);
             }
+            (UnitId::Connector(connector), Word::Local(report)) => self.local_said(*connector, report),
             (UnitId::Connector(connector), Word::Link(input)) => {
                 self.membership.handle_link(*connector, input, now);
             }
             (id, Word::Exited(exit)) => self.ended(id, &exit),
         }
+    }
+
+    /// A connector says whether the local node takes part.
+    fn local_said(&mut self, connector: ConnectorId, report: LocalReport) {
+        let now = clock::now();
+        let presence = &mut self.around.presence;
+        if presence.hear(connector, report, now.wall) {
+            let local = presence.local();
+            self.around.board.set_node(local.name.clone());
+            for (instance, _) in self.units.values().filter_map(Unit::running) {
+                instance.update(local);
+            }
+            if let Some(node) = presence.node() {
+                self.membership.set_local(node, now);
+            }
+        }
+        let absence = presence.absence().map_or(Ok(()), |reason| Err(reason.into()));
+        self.membership.set_presence(absence, now);
     }
 
     /// A unit has ended, or could not be started.
@@ -153,7 +175,9 @@ impl Owner {
                 self.membership.set_health(topology, health, Some(&reason), now);
             }
             UnitId::Connector(connector) => {
+                let gone = LocalReport::Down(format!("its connector does not run: {reason}"));
                 self.membership.handle_link(*connector, LinkInput::Stopped { reason: reason.into() }, now);
+                self.local_said(*connector, gone);
             }
         }
     }
@@ -218,16 +242,16 @@ impl Owner {
             instance.submit(number, &what, deadline).is_ok()
         });
         if !submitted {
-            let outcome = Err("the connector does not run".into());
+            let outcome = Outcome::Failed("the connector does not run".into());
             self.membership.handle_link(connector, LinkInput::Completed { operation, outcome }, clock::now());
         }
     }
 
     /// Lets units end, and goes on when all have or [`STOP_MAX`] is over.
-    async fn stop_units(&mut self, which: impl Fn(&UnitId) -> bool) {
+    async fn stop_units(&mut self, reason: StopReason, which: impl Fn(&UnitId) -> bool) {
         let deadline = clock::now().instant + STOP_MAX;
         for (_, unit) in self.units.iter_mut().filter(|(id, _)| which(id)) {
-            unit.stop(StopReason::Leave, STOP_MAX);
+            unit.stop(reason, STOP_MAX);
         }
         let inbox = Arc::clone(&self.around.inbox);
         while self.units.iter().any(|(id, unit)| which(id) && unit.running().is_some()) {

@@ -6,16 +6,14 @@ use std::{
 };
 
 use cluster_core::{Health, TopologyName};
-use cluster_sdk::{
-    LocalNode,
-    abi::host::{LoadedPlugin, OfferKind, Running, Start, StopReason},
-};
+use cluster_sdk::abi::host::{LoadedPlugin, OfferKind, Running, Start, StopReason};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
     board::Board,
     inbox::{Inbox, UnitId},
+    presence::Presence,
     supervision::{Decision, Exit, Supervision},
     voice::Voice,
 };
@@ -41,7 +39,7 @@ pub(crate) struct UnitSpec {
 pub(crate) struct Surroundings {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) board: Arc<Board>,
-    pub(crate) local: LocalNode,
+    pub(crate) presence: Presence,
 }
 
 #[derive(Debug)]
@@ -105,7 +103,7 @@ impl Unit {
             name: self.spec.name.clone(),
             config: self.spec.config.clone(),
             topology: self.spec.label(),
-            local: around.local.clone(),
+            local: around.presence.local().clone(),
             log_level: LevelFilter::current(),
         };
         let instance = self.spec.plugin.start(&start, Arc::clone(&voice) as _);

@@ -8,11 +8,11 @@ use std::sync::{
 
 use cluster_core::{
     NodeName, Report, TopologyName,
-    membership::{LinkInput, OperationId},
+    membership::{LinkInput, OperationId, Outcome},
 };
 use cluster_sdk::abi::host::{
-    Exit as InstanceExit, ExitKind, HostInterface, InstanceStatus, LinkChange, LogRecord, OperationOutcome,
-    Refused,
+    Exit as InstanceExit, ExitKind, HostInterface, InstanceStatus, LinkChange, LocalReport, LogRecord,
+    OperationOutcome, Refused,
 };
 
 use crate::{
@@ -86,10 +86,11 @@ impl HostInterface for Voice {
     fn completed(&self, op: u64, outcome: OperationOutcome) {
         let outcome = match outcome {
             // Nothing to list: the owner of the membership hears that the question has ended without an answer.
-            OperationOutcome::Done | OperationOutcome::Unsupported => Ok(()),
+            OperationOutcome::Done | OperationOutcome::Unsupported => Outcome::Done,
             OperationOutcome::Unreachable(reason) | OperationOutcome::NotPartOfNetwork(reason) => {
-                Err(reason.into())
+                Outcome::Failed(reason.into())
             }
+            OperationOutcome::Kept(reason) => Outcome::Kept(reason.into()),
         };
         self.say(Word::Link(LinkInput::Completed { operation: OperationId(op), outcome }));
     }
@@ -111,6 +112,10 @@ impl HostInterface for Voice {
     fn availability(&self, unavailable: Option<&str>) {
         let state = unavailable.map_or(Ok(()), |reason| Err(reason.into()));
         self.say(Word::Link(LinkInput::Availability(state)));
+    }
+
+    fn local(&self, report: LocalReport) {
+        self.say(Word::Local(report));
     }
 
     fn exited(&self, exit: InstanceExit) {

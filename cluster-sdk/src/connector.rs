@@ -28,7 +28,7 @@ use crate::{
     config::ConfigError,
     context::{Context, StopReason},
     instance::Command,
-    local::LocalNode,
+    local::{LocalIdentity, LocalNode, LocalReport},
     runtime::{Ended, caught, stop_asked, until_stopped},
 };
 
@@ -75,6 +75,9 @@ pub trait Connector: Sized + 'static {
     const LINKS: Links = Links::Own;
     /// Whether links go by address: then a change of a node's addresses dials anew.
     const BY_ADDRESS: bool = false;
+    /// Whether it says if the local node takes part ([`ConnectorContext::local_up`]): until it does, the local node is
+    /// not up and is not announced.
+    const LOCAL_NODE: bool = false;
 
     /// What is wrong with a config beyond its types.
     #[must_use]
@@ -92,7 +95,8 @@ pub trait Connector: Sized + 'static {
     /// Makes a link; done as well if it is there already.
     fn connect(&self, node: &Node) -> impl Future<Output = Outcome>;
 
-    /// Cuts a link; done as well if there is none.
+    /// Cuts a link; done as well if there is none. [`Outcome::Kept`] where cutting would do harm: it is not asked for
+    /// again.
     fn disconnect(&self, node: &NodeName) -> impl Future<Output = Outcome>;
 
     /// The links that there are; `None` where this connector cannot tell.
@@ -128,6 +132,8 @@ pub enum Outcome {
     Unreachable(String),
     /// The local node takes part in no network now.
     NotPartOfNetwork(String),
+    /// Of a disconnect only: the link is left as it is, for this reason, until it ends by itself.
+    Kept(String),
 }
 
 /// Work for a connector.
@@ -240,6 +246,17 @@ impl ConnectorContext {
     /// Links can be made again.
     pub fn available(&self) {
         self.context.shared().link.availability(true, "");
+    }
+
+    /// The local node takes part, and this is who it is. Said again at each change. For connectors with
+    /// [`Connector::LOCAL_NODE`].
+    pub fn local_up(&self, node: &LocalIdentity) {
+        self.context.shared().link.local(LocalReport::Up(node.clone()));
+    }
+
+    /// The local node does not take part now. Nobody is told that it leaves: it may be back at any time.
+    pub fn local_down(&self, reason: &str) {
+        self.context.shared().link.local(LocalReport::Down(reason.to_owned()));
     }
 
     /// See [`Context::healthy`].
@@ -379,7 +396,9 @@ async fn perform<C: Connector>(
     };
     match outcome {
         Outcome::Done => (OutcomeCode::DONE, String::new()),
-        Outcome::Unreachable(reason) => (OutcomeCode::UNREACHABLE, reason),
         Outcome::NotPartOfNetwork(reason) => (OutcomeCode::NOT_PART_OF_NETWORK, reason),
+        Outcome::Kept(reason) if matches!(operation, Operation::Disconnect(_)) => (OutcomeCode::KEPT, reason),
+        // A link that was to be made, and was not, cannot be kept.
+        Outcome::Unreachable(reason) | Outcome::Kept(reason) => (OutcomeCode::UNREACHABLE, reason),
     }
 }

@@ -76,7 +76,7 @@ pub use connector::{Connector, ConnectorContext, Links, Operation, Outcome};
 pub use context::{COUNTERS_MAX, Context, Refused, StopReason};
 pub use discover::Discover;
 pub use duration::{ConfigDuration, ConfigDurationError};
-pub use local::LocalNode;
+pub use local::{LocalIdentity, LocalNode, LocalReport};
 pub use offer::{OfferDef, OfferKind};
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError};
 pub use strategy::Strategy;

@@ -6,7 +6,7 @@ use cluster_core::NodeName;
 use serde::{Deserialize, Serialize};
 
 /// The node that the host runs beside.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LocalNode {
     /// Name of the cluster.
@@ -20,6 +20,82 @@ pub struct LocalNode {
     pub addresses: Vec<String>,
     /// What it says of itself.
     pub attributes: BTreeMap<String, String>,
+    /// Whether it takes part now: while it does not, it is not to be announced. Its absence is no departure: the same
+    /// node may be back at any time.
+    pub present: bool,
+}
+
+/// Who the local node is, as a connector with [`LOCAL_NODE`](crate::Connector::LOCAL_NODE) has learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalIdentity {
+    /// Its name.
+    pub name: NodeName,
+    /// Another number than before means that it has restarted: the creation of a BEAM node, for example. 0: unknown.
+    pub incarnation: u64,
+    /// Whether it outlives the host: then no strategy says that it leaves when the host stops.
+    pub stays: bool,
+}
+
+/// What a connector says of the local node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocalReport {
+    /// It takes part.
+    Up(LocalIdentity),
+    /// It does not, for this reason.
+    Down(String),
+}
+
+/// A [`LocalReport`] on the boundary.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Word {
+    up: bool,
+    #[serde(with = "name", skip_serializing_if = "Option::is_none")]
+    name: Option<NodeName>,
+    incarnation: u64,
+    stays: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+}
+
+// === impl LocalNode ===
+
+impl Default for LocalNode {
+    /// A node of which nothing is known but that it is present.
+    fn default() -> Self {
+        Self {
+            cluster: String::new(),
+            name: None,
+            incarnation: 0,
+            addresses: Vec::new(),
+            attributes: BTreeMap::new(),
+            present: true,
+        }
+    }
+}
+
+// === impl LocalReport ===
+
+impl LocalReport {
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let word = match self {
+            Self::Up(LocalIdentity { name, incarnation, stays }) => {
+                Word { up: true, name: Some(name), incarnation, stays, reason: String::new() }
+            }
+            Self::Down(reason) => Word { reason, ..Word::default() },
+        };
+        serde_json::to_vec(&word).unwrap_or_default()
+    }
+
+    /// Nothing where it is not JSON, or a node is up that has no valid name.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let Word { up, name, incarnation, stays, reason } = serde_json::from_slice(bytes).ok()?;
+        if up {
+            Some(Self::Up(LocalIdentity { name: name?, incarnation, stays }))
+        } else {
+            Some(Self::Down(reason))
+        }
+    }
 }
 
 mod name {

@@ -124,6 +124,7 @@ impl OfferDef {
                 if let Some(offer) = offer.as_object_mut() {
                     offer.insert("links".to_owned(), json!(C::LINKS));
                     offer.insert("by_address".to_owned(), json!(C::BY_ADDRESS));
+                    offer.insert("local_node".to_owned(), json!(C::LOCAL_NODE));
                 }
                 offer
             },

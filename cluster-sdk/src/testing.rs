@@ -41,7 +41,7 @@ use tracing::level_filters::LevelFilter;
 use self::seen::{Events, Seen};
 pub use self::seen::{LogLine, Missing};
 use crate::{
-    Connector, Discover, LocalNode, OfferDef, OfferKind, Operation, StopReason, Strategy,
+    Connector, Discover, LocalNode, LocalReport, OfferDef, OfferKind, Operation, StopReason, Strategy,
     abi::{
         Plugin, PluginEntry,
         host::{
@@ -312,6 +312,14 @@ impl TestHost {
     /// [`Missing`] when it said nothing new.
     pub fn next_availability(&self) -> Result<Option<String>, Missing> {
         self.wait("word about availability", |events| events.availability.pop_front())
+    }
+
+    /// The next word about the local node.
+    ///
+    /// # Errors
+    /// [`Missing`] when there was none.
+    pub fn next_local(&self) -> Result<LocalReport, Missing> {
+        self.wait("word about the local node", |events| events.local.pop_front())
     }
 
     /// The local node has changed.

@@ -23,11 +23,13 @@ use cluster_sdk::abi::{
 };
 
 const GOLDEN: &str = "tests/golden/abi-v1.txt";
+/// The ABI as it was frozen: never written anew.
+const FROZEN: &str = include_str!("golden/abi-v1.0.txt");
 const HOW: &str = "\
-The ABI has changed. Plugins that exist keep working only if lines were added at the end of a table (with a new
-ABI_MINOR in handshake.rs); then, or as long as no release carries this ABI, write the file anew by
+The ABI has changed. If functions were added at the end of a table, or codes, raise ABI_MINOR in handshake.rs and write the
+file anew by
     UPDATE_GOLDEN=1 cargo test -p cluster-sdk --test layout
-Otherwise undo the change: it would need a new ABI_MAJOR and symbol prefix.";
+Anything else breaks the plugins that there are: undo it, or begin a new ABI_MAJOR with a symbol prefix of its own.";
 
 /// Sizes and places of what crosses by value, on 64-bit targets.
 #[test]
@@ -79,6 +81,84 @@ fn golden() {
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = found.lines().zip(golden.lines()).find(|(found, golden)| found != golden);
     assert!(found == golden, "{HOW}\nFirst difference (found, golden): {differs:#?}");
+}
+
+/// What was frozen as 1.0 is still there: by-value types to the byte, the functions of each table in their places, every
+/// code with its value. A plugin that was built then is understood.
+#[test]
+fn frozen() {
+    if let Some(broken) = breaks(FROZEN, &dump()) {
+        panic!("{broken}\n{HOW}");
+    }
+}
+
+/// Each way to break it is noticed, and growth is none.
+#[test]
+fn freezing_notices() {
+    let found = dump();
+    let changed = |from: &str, to: &str| {
+        assert!(found.contains(from), "{from:?} is not in the dump");
+        breaks(FROZEN, &found.replacen(from, to, 1))
+    };
+    let exited = found.lines().find(|line| line.starts_with("    exited: ")).unwrap();
+    let later = format!("{exited}\n    later: unsafe extern \"C\" fn() -> ()");
+    for (from, to) in [
+        (exited, later.as_str()),
+        ("    EXHAUSTED = 10\n", "    EXHAUSTED = 10\n    LATER = 11\n"),
+        ("table HostTable: ", "table HostTable: 9"),
+    ] {
+        assert_eq!(changed(from, to), None, "{from:?} -> {to:?}");
+    }
+    for (from, to) in [
+        ("    log: ", "    before: unsafe extern \"C\" fn() -> ()\n    log: "),
+        ("    ptr: *const u8\n", "    ptr: *const u8\n    more: usize\n"),
+        ("struct Bytes: 16 bytes", "struct Bytes: 24 bytes"),
+        ("    MALFORMED = 3\n", ""),
+        ("    MALFORMED = 3\n", "    MALFORMED = 30\n"),
+        ("    availability: ", "    available: "),
+        ("struct Sink", "struct Drain"),
+        ("libcluster_plugin_v1__", "libcluster_plugin_v2__"),
+    ] {
+        assert!(changed(from, to).is_some(), "{from:?} -> {to:?}");
+    }
+}
+
+/// The first thing of a dump that a later one does not keep.
+fn breaks(frozen: &str, found: &str) -> Option<String> {
+    let symbol = |text: &str| text.lines().next()?.split_once(", ").map(|(_, symbol)| symbol.to_owned());
+    if symbol(frozen) != symbol(found) {
+        return Some(format!("the symbol was {:?}", symbol(frozen)));
+    }
+    let found: BTreeMap<_, _> = found.split("\n\n").skip(1).filter_map(type_of).collect();
+    frozen.split("\n\n").skip(1).filter_map(type_of).find_map(|(name, (head, lines))| {
+        let Some((head_now, lines_now)) = found.get(name) else {
+            return Some(format!("{name} is gone"));
+        };
+        let is_table = head.starts_with("table");
+        if !is_table && head != *head_now {
+            return Some(format!("{head} is {head_now}"));
+        }
+        let (fields, codes) = parts(&lines);
+        let (fields_now, codes_now) = parts(lines_now);
+        let is_kept = if is_table { fields_now.starts_with(&fields) } else { fields_now == fields };
+        if !is_kept {
+            return Some(format!("{name} has other fields"));
+        }
+        codes.iter().find(|code| !codes_now.contains(code)).map(|code| format!("{name} has no {code}"))
+    })
+}
+
+/// The fields and the codes of a type.
+fn parts<'a>(lines: &[&'a str]) -> (Vec<&'a str>, Vec<&'a str>) {
+    lines.iter().partition(|line| !line.contains(" = "))
+}
+
+/// A type of a dump: its name, its head, its lines.
+fn type_of(block: &str) -> Option<(&str, (&str, Vec<&str>))> {
+    let mut lines = block.lines();
+    let head = lines.next()?;
+    let name = head.split_once(' ')?.1.split(':').next()?;
+    Some((name, (head, lines.collect())))
 }
 
 /// Every type of ours that the tables reach.

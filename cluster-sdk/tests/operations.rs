@@ -10,8 +10,12 @@
 use std::{cell::RefCell, future::pending, time::Duration};
 
 use cluster_sdk::{
-    Connector, ConnectorContext, Links, Node, NodeName, Operation, Outcome, Result,
-    abi::host::{ExitKind, LoadedPlugin, OperationOutcome},
+    Connector, ConnectorContext, Links, LocalIdentity, LocalReport, Node, NodeName, Operation, Outcome,
+    Result,
+    abi::{
+        host::{ExitKind, LoadedPlugin, OperationOutcome},
+        table::LOCAL_BYTES_MAX,
+    },
     anyhow::bail,
     testing::TestHost,
 };
@@ -39,6 +43,7 @@ impl Connector for Telling {
     type Config = Config;
     const LINKS: Links = Links::Outlive;
     const BY_ADDRESS: bool = true;
+    const LOCAL_NODE: bool = true;
 
     async fn start(config: Config, ctx: ConnectorContext) -> Result<Self> {
         if config.fails {
@@ -59,6 +64,10 @@ impl Connector for Telling {
             "alone" => return Outcome::NotPartOfNetwork("not alive".to_owned()),
             "unavailable" => self.ctx.unavailable("no local node"),
             "available" => self.ctx.available(),
+            "attached" => self.ctx.local_up(&identity(node.name().clone())),
+            "detached" => self.ctx.local_down("connection closed"),
+            "verbose" => self.ctx.local_down(&"x".repeat(LOCAL_BYTES_MAX)),
+            "kept" => return Outcome::Kept("nothing to keep".to_owned()),
             "restart" => {
                 let new = self.old.borrow().as_ref().unwrap_or(&self.ctx).new_generation();
                 new.link_up(name);
@@ -71,6 +80,9 @@ impl Connector for Telling {
     }
 
     async fn disconnect(&self, node: &NodeName) -> Outcome {
+        if node.as_str() == "kept@h" {
+            return Outcome::Kept("would cost others".to_owned());
+        }
         self.ctx.link_down(node, "as asked");
         Outcome::Done
     }
@@ -85,6 +97,10 @@ impl Connector for Telling {
 }
 
 cluster_sdk::plugin!(connectors: [Telling]);
+
+fn identity(name: NodeName) -> LocalIdentity {
+    LocalIdentity { name, incarnation: 3, stays: true }
+}
 
 fn start() -> TestHost {
     TestHost::connector::<Telling>(json!({})).unwrap()
@@ -114,6 +130,8 @@ fn outcomes() {
         (connect("unreachable"), OperationOutcome::Unreachable("connection refused".to_owned())),
         (connect("alone"), OperationOutcome::NotPartOfNetwork("not alive".to_owned())),
         (Operation::Disconnect(name("a")), OperationOutcome::Done),
+        (Operation::Disconnect(name("kept")), OperationOutcome::Kept("would cost others".to_owned())),
+        (connect("kept"), OperationOutcome::Unreachable("nothing to keep".to_owned())),
         (Operation::List, OperationOutcome::Unsupported),
     ] {
         assert_eq!(host.perform(&operation).unwrap(), outcome, "{operation:?}");
@@ -174,6 +192,17 @@ fn availability() {
     assert_eq!(host.next_availability().unwrap(), None);
 }
 
+/// A connector says whether the local node takes part; what is too long is not heard.
+#[test]
+fn local() {
+    let host = start();
+    for word in ["attached", "verbose", "detached"] {
+        host.perform(&connect(word)).unwrap();
+    }
+    assert_eq!(host.next_local().unwrap(), LocalReport::Up(identity(name("attached"))));
+    assert_eq!(host.next_local().unwrap(), LocalReport::Down("connection closed".to_owned()));
+}
+
 /// A connector that does not start has failed; one that is stopped is told why, and takes no operation any more.
 #[test]
 fn ends() {
@@ -193,7 +222,7 @@ fn ends() {
 fn described() {
     let [offer] = &LoadedPlugin::from_entry(plugin()).unwrap().describe().unwrap()[..] else { panic!() };
     assert_eq!((offer.name.as_str(), offer.description.as_str()), ("telling", "How it goes."));
-    assert_eq!((offer.links, offer.by_address), (Some(Links::Outlive), true));
+    assert_eq!((offer.links, offer.by_address, offer.local_node), (Some(Links::Outlive), true, true));
     assert!(offer.schema["properties"]["lists"].is_object());
     let handshake = plugin().handshake();
     assert_eq!(handshake.offers().collect::<Vec<_>>(), [(cluster_sdk::OfferKind::Connector, "telling")]);

@@ -117,6 +117,7 @@ mod tests {
             attributes: [("zone", "eu-1".to_owned()), ("notes", "x".repeat(attribute_bytes))]
                 .map(|(key, value)| (key.to_owned(), value))
                 .into(),
+            ..LocalNode::default()
         };
         (local, name)
     }

@@ -74,6 +74,7 @@ fn node(name: &str, incarnation: u64) -> LocalNode {
         incarnation,
         addresses: vec!["127.0.0.1:9000".to_owned()],
         attributes: BTreeMap::from([("zone".to_owned(), "eu-1".to_owned())]),
+        ..LocalNode::default()
     }
 }
 
@@ -258,6 +259,35 @@ fn observer() {
     assert!(other.reports().iter().all(|report| changes(report).upserts.is_empty()));
     observer.update(&node("late@127.0.0.1", 1));
     hears(&other, "late@127.0.0.1");
+}
+
+/// A node that does not take part hears and says nothing, not even that it leaves; when it does, it is heard at once.
+#[test]
+fn absent() {
+    let net = Net::new(13);
+    let away = || LocalNode { present: false, ..node("a@127.0.0.1", 1) };
+    let host = net.start(away());
+    host.wait_for_log("does not take part: gossip listens and announces nothing").unwrap();
+    let other = net.start(node("other@127.0.0.1", 1));
+    hears(&host, "other@127.0.0.1");
+    assert!(other.reports().iter().all(|report| changes(report).upserts.is_empty()));
+
+    host.update(&node("a@127.0.0.1", 1));
+    hears(&other, "a@127.0.0.1");
+
+    host.update(&away());
+    host.update(&node("a@127.0.0.1", 1));
+    let back = hears(&other, "a@127.0.0.1");
+    assert_eq!(back.incarnation(), Some(1), "the incarnation was not declared dead");
+
+    host.update(&away());
+    host.stop().unwrap();
+    let _last = net.start(node("last@127.0.0.1", 1));
+    let mut heard = other.next_report().unwrap();
+    while upserted(&heard, "last@127.0.0.1").is_none() {
+        assert!(changes(&heard).removals.is_empty(), "nobody said that it leaves");
+        heard = other.next_report().unwrap();
+    }
 }
 
 /// Trouble with the socket is told with a remedy, and ends by itself.

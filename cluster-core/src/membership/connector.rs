@@ -11,7 +11,7 @@ use super::{
     link::{ConnectorSpec, OUTCOME_GRACE, OperationId},
 };
 use crate::{
-    member::LinkState,
+    member::{Health, LinkState},
     name::NodeName,
     time::{Now, later},
 };
@@ -38,6 +38,8 @@ pub(super) struct Link {
     /// Some topology vouches for the node, or did since the link is there. Such a link is cut when nobody does
     /// any more; another one is unclaimed and left alone.
     pub(super) ours: bool,
+    /// Why the connector would not cut it, the last time that it was to.
+    pub(super) kept: Option<Arc<str>>,
     pub(super) since: SystemTime,
     /// When it last came up or went down.
     pub(super) turned_at: Option<Instant>,
@@ -77,6 +79,8 @@ pub(super) struct Connector {
     pub(super) spec: ConnectorSpec,
     pub(super) running: bool,
     pub(super) unavailable: Option<Arc<str>>,
+    /// What is not well with it, though it works.
+    pub(super) trouble: Option<(Health, Arc<str>)>,
     pub(super) generation: u64,
     /// The question for all links that is under way, and when it was asked.
     pub(super) list: Option<(OperationId, Instant)>,
@@ -100,6 +104,7 @@ impl Link {
         Self {
             phase,
             ours,
+            kept: None,
             since: now.wall,
             turned_at: (phase == Phase::Up).then_some(now.instant),
             failures: 0,
@@ -150,6 +155,16 @@ impl Link {
         self.phase = Phase::Waiting { due: Some(later(now.instant, wait)) };
     }
 
+    /// The connector will not cut the link. It is not ours any more, so it is not asked to again; nor is what is told
+    /// of its node's addresses a reason to make it anew.
+    pub(super) fn keep(&mut self, reason: Arc<str>) {
+        self.phase = Phase::Up;
+        self.ours = false;
+        self.kept = Some(reason);
+        self.failures = 0;
+        self.dialled = None;
+    }
+
     /// Notes the end of a try.
     pub(super) fn note(&mut self, failure: Option<Arc<str>>, now: Now) {
         if self.attempts.len() >= ATTEMPTS_KEPT_MAX {
@@ -183,6 +198,7 @@ impl Connector {
             spec,
             running: false,
             unavailable: None,
+            trouble: None,
             generation: 0,
             list: None,
             list_due: None,
@@ -265,6 +281,21 @@ impl Connector {
         self.change(node, |link| link.operation = Some((operation, kind)));
         let node = node.clone();
         self.operations.insert(operation, Operation { node, submitted });
+    }
+
+    /// Forgets the dials under way, whose links wait for their turn again. Gives what is to be cancelled.
+    pub(super) fn give_up_dials(&mut self, now: Instant) -> Vec<OperationId> {
+        let is_dial = |link: &Link| link.phase == Phase::Connecting;
+        let dials = self
+            .operations
+            .iter()
+            .filter(|(_, operation)| self.links.get(&operation.node).is_some_and(is_dial));
+        let dials: Vec<_> = dials.map(|(id, operation)| (*id, operation.node.clone())).collect();
+        for (id, node) in &dials {
+            self.finish(*id);
+            self.change(node, |link| link.phase = Phase::Waiting { due: Some(now) });
+        }
+        dials.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Notes the end of an operation, if it was under way.

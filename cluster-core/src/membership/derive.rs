@@ -115,7 +115,7 @@ impl Membership {
 
     fn derive(&self, name: &NodeName, old: Option<&Member>, wall: SystemTime) -> Option<Member> {
         if let Some(local) = self.local.as_ref().filter(|local| local.name() == name) {
-            return Some(derive_local(local, old, wall));
+            return Some(self.derive_local(local, old, wall));
         }
         let mut member = Member {
             name: name.clone(),
@@ -166,6 +166,27 @@ impl Membership {
         Some(member)
     }
 
+    fn derive_local(&self, local: &Node, old: Option<&Member>, wall: SystemTime) -> Member {
+        let state = match &self.absence {
+            None => MemberState::Up,
+            Some(_) if old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down) => {
+                MemberState::Down
+            }
+            Some(_) => MemberState::Discovered,
+        };
+        Member {
+            name: local.name().clone(),
+            is_self: true,
+            state,
+            incarnation: local.incarnation(),
+            addresses: local.addresses().map(str::to_owned).collect(),
+            attributes: local.attribute_map(),
+            topologies: Vec::new(),
+            since: old.filter(|old| old.state == state).map_or(wall, |old| old.since),
+            reason: self.absence.clone(),
+        }
+    }
+
     /// The link to a node by the connector of a topology.
     pub(super) fn link(&self, topology: &Topology, node: &NodeName) -> Option<&Link> {
         self.connectors.get(&topology.spec.connector?)?.links().get(node)
@@ -190,20 +211,6 @@ fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option
     Vouched { name: name.clone(), link: state, since, reason: reason.or_else(|| doubt.map(Into::into)) }
 }
 
-fn derive_local(local: &Node, old: Option<&Member>, wall: SystemTime) -> Member {
-    Member {
-        name: local.name().clone(),
-        is_self: true,
-        state: MemberState::Up,
-        incarnation: local.incarnation(),
-        addresses: local.addresses().map(str::to_owned).collect(),
-        attributes: local.attribute_map(),
-        topologies: Vec::new(),
-        since: old.map_or(wall, |old| old.since),
-        reason: None,
-    }
-}
-
 // === impl Member ===
 
 impl Member {
@@ -219,13 +226,15 @@ impl Member {
         }
     }
 
-    /// Whether the member can be reached: it is ourselves, or a real link is up, or no topology that vouches for
-    /// it has real links.
+    /// Whether the member can be reached: a real link is up, or no topology that vouches for it has real links; of
+    /// the local node, whether it takes part.
     #[must_use]
     pub fn is_linked(&self) -> bool {
         let counts = |vouched: &Vouched| matches!(vouched.link, LinkState::Up | LinkState::Unknown);
-        self.is_self
-            || self.topologies.iter().any(counts)
+        if self.is_self {
+            return self.state == MemberState::Up;
+        }
+        self.topologies.iter().any(counts)
             || self.topologies.iter().all(|vouched| vouched.link == LinkState::None)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     Membership,
     connector::{Connector, Link, OperationKind, Phase},
     derive::Cause,
-    link::{ConnectorId, Effect, OperationId},
+    link::{ConnectorId, Effect, OperationId, Outcome},
     topology::Topology,
 };
 use crate::{
@@ -131,7 +131,7 @@ impl Membership {
         {
             let reason = format!("the connector gave no answer within {:?}", connector.spec.deadline);
             self.effects.push(Effect::Cancel { connector: id, operation });
-            self.completed(id, operation, Err(reason.into()), now);
+            self.completed(id, operation, Outcome::Failed(reason.into()), now);
         }
         while let Some(connector) = self.connectors.get(&id)
             && let Some(node) = connector.overdue_doubt(now.instant)
@@ -145,18 +145,12 @@ impl Membership {
     }
 
     /// An operation has ended.
-    pub(super) fn completed(
-        &mut self,
-        id: ConnectorId,
-        operation: OperationId,
-        outcome: Result<(), Arc<str>>,
-        now: Now,
-    ) {
+    pub(super) fn completed(&mut self, id: ConnectorId, operation: OperationId, outcome: Outcome, now: Now) {
         let Some(connector) = self.connectors.get_mut(&id) else {
             return;
         };
         if connector.list.is_some_and(|(asked, _)| asked == operation) {
-            self.list_ended(id, outcome.is_ok(), now);
+            self.list_ended(id, outcome == Outcome::Done, now);
             return;
         }
         let Some((name, kind)) = connector.finish(operation) else {
@@ -164,15 +158,26 @@ impl Membership {
         };
         let phase = connector.links().get(&name).map(|link| link.phase);
         match (kind, phase, outcome) {
-            (OperationKind::Connect, Some(Phase::Connecting), Ok(())) => self.link_made(id, &name, now),
-            (OperationKind::Connect, Some(Phase::Connecting), Err(reason)) => {
+            (OperationKind::Connect, Some(Phase::Connecting), Outcome::Done) => {
+                self.link_made(id, &name, now);
+            }
+            (
+                OperationKind::Connect,
+                Some(Phase::Connecting),
+                // There is no link that could be kept.
+                Outcome::Failed(reason) | Outcome::Kept(reason),
+            ) => {
                 self.dial_failed(id, &name, &reason, now);
             }
-            (OperationKind::Disconnect, Some(Phase::Cutting { .. }), Ok(())) => {
+            (OperationKind::Disconnect, Some(Phase::Cutting { .. }), Outcome::Done) => {
                 self.link_lost(id, &name, &"it was disconnected".into(), now);
             }
-            (OperationKind::Disconnect, Some(Phase::Cutting { .. }), Err(reason)) => {
+            (OperationKind::Disconnect, Some(Phase::Cutting { .. }), Outcome::Failed(reason)) => {
                 self.cut_failed(id, &name, reason, now);
+            }
+            (OperationKind::Disconnect, Some(Phase::Cutting { .. }), Outcome::Kept(reason)) => {
+                connector.change(&name, |link| link.keep(reason));
+                self.settle(&name, &Cause::default(), now);
             }
             // What became of the link has been told already; it may have waited for the operation to end.
             _ => self.settle(&name, &Cause::default(), now),
@@ -288,6 +293,9 @@ impl Connector {
             self.change(name, |link| {
                 if phase == Phase::Up {
                     link.failures = 0;
+                }
+                if wanted != Wanted::No {
+                    link.kept = None;
                 }
                 (link.phase, link.ours) = (phase, ours);
             });

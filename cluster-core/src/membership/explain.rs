@@ -64,6 +64,8 @@ pub struct LinkExplained {
     pub attempts: Vec<Attempt>,
     /// When the next try is due.
     pub next_attempt: Option<SystemTime>,
+    /// Why the connector did not cut it when nobody vouched for its node any more.
+    pub kept: Option<Arc<str>>,
 }
 
 /// One try to make a link.
@@ -100,6 +102,7 @@ impl Membership {
                     Phase::Waiting { due: Some(due) } => Some(wall(due, now)),
                     _ => None,
                 },
+                kept: link.kept.clone(),
             })
         });
         let dead = self.topologies.iter().filter_map(|(topology_name, topology)| {

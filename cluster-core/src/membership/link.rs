@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use crate::{backoff::Backoff, name::NodeName, node::Node};
+use crate::{backoff::Backoff, member::Health, name::NodeName, node::Node};
 
 /// Links (of members and unclaimed ones) that one connector may have at most; more are not noted.
 pub const LINKS_MAX: usize = 200_000;
@@ -54,8 +54,8 @@ pub enum LinkInput {
     Completed {
         /// Which.
         operation: OperationId,
-        /// How: the reason of a failure.
-        outcome: Result<(), Arc<str>>,
+        /// How.
+        outcome: Outcome,
     },
     /// A link came up or went down by itself.
     Changed {
@@ -77,6 +77,19 @@ pub enum LinkInput {
     },
     /// The connector as a whole can (not) work now.
     Availability(Result<(), Arc<str>>),
+    /// It works, but not all is well with it: how bad, and why. Nothing where it is.
+    Health(Option<(Health, Arc<str>)>),
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as was wanted.
+    Done,
+    /// It was tried in vain, for this reason.
+    Failed(Arc<str>),
+    /// Of a cut: the link is left as it is, for this reason. It is unclaimed from then on.
+    Kept(Arc<str>),
 }
 
 /// What is to be done.

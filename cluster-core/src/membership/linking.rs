@@ -6,7 +6,7 @@ use super::{
     Membership, Topology,
     connector::{Link, Phase},
     derive::Cause,
-    link::{ConnectorId, LINKS_MAX, LinkInput, OperationId, UNKNOWN_MAX},
+    link::{ConnectorId, Effect, LINKS_MAX, LinkInput, OperationId, Outcome, UNKNOWN_MAX},
     vouch::Vouch,
 };
 use crate::{
@@ -43,10 +43,14 @@ impl Membership {
                     self.listed(id, operation, &nodes, now);
                 } else if let Some(operation) = operation {
                     let reason = "the answer is of an older generation of links".into();
-                    self.completed(id, operation, Err(reason), now);
+                    self.completed(id, operation, Outcome::Failed(reason), now);
                 }
             }
             LinkInput::Availability(state) => self.availability(id, state.err(), now),
+            LinkInput::Health(trouble) => {
+                connector.trouble = trouble;
+                self.publish_statuses(id, now);
+            }
         }
         self.pump(now);
     }
@@ -156,6 +160,7 @@ impl Membership {
             return;
         };
         connector.running = false;
+        connector.trouble = None;
         connector.list_due = None;
         let nodes = connector.finish_all();
         let due = Some(now.instant);
@@ -215,10 +220,13 @@ impl Membership {
             return;
         };
         connector.unavailable = unavailable;
-        let names: Vec<_> = self.topologies_of(id).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            self.publish_status(&name, now);
+        if connector.unavailable.is_some() {
+            // What was being tried has not failed: it is due as soon as anything can be tried.
+            let dials = connector.give_up_dials(now.instant);
+            self.effects
+                .extend(dials.into_iter().map(|operation| Effect::Cancel { connector: id, operation }));
         }
+        self.publish_statuses(id, now);
     }
 
     pub(super) fn topologies_of(&self, id: ConnectorId) -> impl Iterator<Item = (&TopologyName, &Topology)> {

@@ -39,7 +39,8 @@ use self::{connector::Connector, derive::Cause, topology::Topology};
 pub use self::{
     diff::ReportRefused,
     link::{
-        ConnectorId, ConnectorSpec, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, UNKNOWN_MAX,
+        ConnectorId, ConnectorSpec, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, Outcome,
+        UNKNOWN_MAX,
     },
     prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
     tombstones::TOMBSTONES_MAX,
@@ -68,6 +69,8 @@ pub struct MembershipOptions {
 #[derive(Debug)]
 pub struct Membership {
     local: Option<Node>,
+    /// Why the local node does not take part now.
+    absence: Option<Arc<str>>,
     revision: u64,
     random: fastrand::Rng,
     members: OrdMap<NodeName, Arc<Member>>,
@@ -88,6 +91,7 @@ impl Membership {
         let MembershipOptions { local, revision, seed } = options;
         let mut membership = Self {
             local: None,
+            absence: None,
             revision,
             random: fastrand::Rng::with_seed(seed),
             members: OrdMap::new(),
@@ -128,6 +132,15 @@ impl Membership {
         self.pump(now);
     }
 
+    /// Sets whether the local node takes part, or why it does not. It does until something else is said; while it does
+    /// not it is a member that is not up. Its links are their connectors' business.
+    pub fn set_presence(&mut self, presence: Result<(), Arc<str>>, now: Now) {
+        self.absence = presence.err();
+        if let Some(name) = self.local_name().cloned() {
+            self.publish_member(&name, &Cause::default(), now);
+        }
+    }
+
     /// Adds a connector, not yet running: say so by [`LinkInput::Started`]. Its identity must be a new one,
     /// and topologies that use it come after it.
     pub fn add_connector(&mut self, spec: ConnectorSpec) {
@@ -143,10 +156,7 @@ impl Membership {
         for node in connector.links().keys() {
             self.settle(node, &cause, now);
         }
-        let names: Vec<_> = self.topologies_of(id).map(|(name, _)| name.clone()).collect();
-        for name in names {
-            self.publish_status(&name, now);
-        }
+        self.publish_statuses(id, now);
         self.publish_unclaimed(id);
     }
 

@@ -65,11 +65,23 @@ impl Membership {
             let name = &connector.spec.name;
             let reason = format!("connector {name}: {reason}; nothing is dialled until it is available");
             (Health::Degraded, Some(reason.into()))
-        } else if topology.vouches.held().is_empty() || topology.spec.prune.never {
-            (health, reason)
-        } else {
+        } else if !topology.vouches.held().is_empty() && !topology.spec.prune.never {
             let reason = "members that its source let go are held back by the prune policy: too many at once";
             (Health::Degraded, Some(reason.into()))
+        } else if let Some((connector, (health, reason))) =
+            connector.and_then(|connector| Some((connector, connector.trouble.as_ref()?)))
+        {
+            (*health, Some(format!("connector {}: {reason}", connector.spec.name).into()))
+        } else {
+            (health, reason)
+        }
+    }
+
+    /// Shows the topologies of a connector as they are now.
+    pub(super) fn publish_statuses(&mut self, id: ConnectorId, now: Now) {
+        let names: Vec<_> = self.topologies_of(id).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.publish_status(&name, now);
         }
     }
 

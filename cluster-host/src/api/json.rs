@@ -217,6 +217,9 @@ pub struct Link<'a> {
     pub attempts: Vec<Attempt<'a>>,
     /// When the next try is due.
     pub next_attempt: Option<Time>,
+    /// Why the connector did not cut it when nobody vouched for its node any more.
+    #[serde(default)]
+    pub kept: Option<Cow<'a, str>>,
 }
 
 /// One try to make a link.

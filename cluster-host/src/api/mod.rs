@@ -3,6 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/v1/members` | `{epoch, revision, self, members}` |
+//! | `/v1/members?format=text` | `STATE NAME` of each, a line each; also for `Accept: text/plain`; the cursor is in the header `x-cursor` |
 //! | `/v1/members/NAME` | all that is known of one node: why it is a member, or why not |
 //! | `/v1/events` | server-sent events: `id` is the cursor `EPOCH:REVISION`, `data` the event as JSON |
 //! | `/v1/topologies` | `{epoch, revision, topologies}` |

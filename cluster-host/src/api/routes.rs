@@ -11,7 +11,7 @@ use axum::{
     },
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
     routing::get,
@@ -28,6 +28,8 @@ use super::{
 };
 
 const LAST_EVENT_ID: &str = "last-event-id";
+/// The cursor of an answer that is text: events after it are what happened since.
+const X_CURSOR: &str = "x-cursor";
 
 /// What the handlers share.
 pub(super) struct Shared {
@@ -52,9 +54,57 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn members(State(shared): State<Arc<Shared>>) -> Response {
+#[derive(Debug, Deserialize)]
+struct MembersQuery {
+    format: Option<MembersFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MembersFormat {
+    Json,
+    Text,
+}
+
+async fn members(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<MembersQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Query(MembersQuery { format }) = query.map_err(|error| bad_request(error.body_text()))?;
     let source = &shared.source;
-    answer("application/json", MemberList::of_log(source.log(), source.node()).into_body())
+    match format.unwrap_or_else(|| MembersFormat::accepted(&headers)) {
+        MembersFormat::Json => {
+            let list = MemberList::of_log(source.log(), source.node().as_ref());
+            Ok(answer("application/json", list.into_body()))
+        }
+        MembersFormat::Text => {
+            let (revision, snapshot) = source.log().snapshot();
+            let cursor = Cursor { epoch: source.log().epoch(), revision }.to_string();
+            let cursor = HeaderValue::try_from(cursor)
+                .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
+            let list = MemberList::as_text(snapshot);
+            let mut answer = answer("text/plain; charset=utf-8", list.into_body());
+            answer.headers_mut().insert(X_CURSOR, cursor);
+            Ok(answer)
+        }
+    }
+}
+
+// === impl MembersFormat ===
+
+impl MembersFormat {
+    /// Text for who asks for text and not for JSON as well.
+    fn accepted(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let types: Vec<_> = accepted
+            .flat_map(|list| list.split(','))
+            .filter_map(|range| range.split(';').next())
+            .map(str::trim)
+            .collect();
+        let is_named = |name: &str| types.iter().any(|range| range.eq_ignore_ascii_case(name));
+        if is_named("text/plain") && !is_named("application/json") { Self::Text } else { Self::Json }
+    }
 }
 
 async fn member(

@@ -12,8 +12,8 @@ pub trait Source: Send + Sync + 'static {
     /// The log of events, which also has the snapshot.
     fn log(&self) -> &EventLog;
 
-    /// The node that the host runs beside, where it has one.
-    fn node(&self) -> Option<&NodeName>;
+    /// The node that the host runs beside, where it has one and its name is known already.
+    fn node(&self) -> Option<NodeName>;
 
     /// The topologies in the order of their names.
     fn topologies(&self) -> Vec<TopologyInfo>;

@@ -3,11 +3,16 @@
 //! A piece is made when the connection has room for it, so a reader that does not read costs one piece of memory,
 //! and holds up nobody: its place in the log is a cursor. A list of 100,000 members is one piece at a time, too.
 
-use std::{convert::Infallible, io::Write as _, ops::Bound, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{self, Write as _},
+    ops::Bound,
+    time::Duration,
+};
 
 use axum::body::{Body, Bytes};
 use cluster_core::{
-    Batch, Cursor, Delivery, Epoch, Event, EventLog, NodeName, Snapshot, Start, Subscription,
+    Batch, Cursor, Delivery, Epoch, Event, EventLog, Member, NodeName, Snapshot, Start, Subscription,
 };
 use futures_util::stream;
 use serde::Serialize;
@@ -54,11 +59,21 @@ enum Pending {
 
 /// A snapshot's members between a head and a tail.
 pub(super) struct MemberList {
+    format: Format,
     head: Option<Vec<u8>>,
     snapshot: Snapshot,
     /// The last one that was written.
     last: Option<NodeName>,
     tail: String,
+}
+
+/// How a member is written.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    /// An element of a list.
+    Json,
+    /// A line: its state and its name.
+    Text,
 }
 
 // === impl EventStream ===
@@ -191,6 +206,22 @@ struct Resync {
     at: json::Time,
 }
 
+// === impl Format ===
+
+impl Format {
+    fn write(self, piece: &mut Vec<u8>, member: &Member, is_first: bool) -> io::Result<()> {
+        match self {
+            Self::Json => {
+                if !is_first {
+                    piece.push(b',');
+                }
+                serde_json::to_writer(piece, &json::Member::from(member)).map_err(Into::into)
+            }
+            Self::Text => writeln!(piece, "{} {}", member.state, member.name),
+        }
+    }
+}
+
 // === impl MemberList ===
 
 impl MemberList {
@@ -206,6 +237,11 @@ impl MemberList {
         Self::new(&shape, snapshot)
     }
 
+    /// The answer as text: one line per member, its state and its name.
+    pub(super) fn as_text(snapshot: Snapshot) -> Self {
+        Self { format: Format::Text, head: None, snapshot, last: None, tail: String::new() }
+    }
+
     /// The snapshot's members in place of the empty list `members` of the shape.
     fn new<T: Serialize>(shape: &T, snapshot: Snapshot) -> Self {
         const MEMBERS: &str = r#""members":["#;
@@ -213,6 +249,7 @@ impl MemberList {
         // Not within a text, where the quotes would be escaped.
         let (head, tail) = text.split_once(MEMBERS).unwrap_or((&text, ""));
         Self {
+            format: Format::Json,
             head: Some([head, MEMBERS].concat().into_bytes()),
             snapshot,
             last: None,
@@ -239,11 +276,9 @@ impl MemberList {
                 self.last = last.or_else(|| self.last.take());
                 return false;
             }
-            if last.is_some() || self.last.is_some() {
-                piece.push(b',');
-            }
-            if let Err(error) = serde_json::to_writer(&mut *piece, &json::Member::from(&**member)) {
-                tracing::error!(err = %error, "bug: a member cannot be written as JSON");
+            let is_first = last.is_none() && self.last.is_none();
+            if let Err(error) = self.format.write(piece, member, is_first) {
+                tracing::error!(err = %error, "bug: a member cannot be written");
             }
             last = Some(NodeName::clone(name));
         }

@@ -134,6 +134,7 @@ pub(crate) fn explanation(name: &str) -> Explanation {
                 attempt(9_000, Some("no route to host")),
             ],
             next_attempt: Some(at(72_000)),
+            kept: Some("it would cost others".into()),
         }],
         dead: vec![("gossip".parse().unwrap(), 16)],
     }
@@ -158,8 +159,8 @@ impl Source for Fake {
         &self.log
     }
 
-    fn node(&self) -> Option<&NodeName> {
-        Some(&self.node)
+    fn node(&self) -> Option<NodeName> {
+        Some(self.node.clone())
     }
 
     fn topologies(&self) -> Vec<TopologyInfo> {

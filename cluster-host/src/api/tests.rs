@@ -107,6 +107,38 @@ async fn members() {
     "#]].assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
 }
 
+/// As text there is a line per member, its state and its name, for who asks for text by a header or by the query, and the
+/// cursor is in the head.
+#[tokio::test]
+async fn members_as_text() {
+    let members = [member("n1@10.0.0.7"), up("n2@h"), bare_member("n3@h", MemberState::Leaving)];
+    let server = Server::start(Fake::new(7, members), Limits::default());
+    let lines = "down n1@10.0.0.7\nup n2@h\nleaving n3@h\n";
+    for (path, accept, is_text) in [
+        ("/v1/members", "text/plain", true),
+        ("/v1/members", "text/html, TEXT/plain;q=0.5", true),
+        ("/v1/members", "application/json, text/plain, */*", false),
+        ("/v1/members", "*/*", false),
+        ("/v1/members?format=text", "*/*", true),
+        ("/v1/members?format=json", "text/plain", false),
+    ] {
+        let (path, accept) = (format!("GET {path} HTTP/1.0"), format!("accept: {accept}"));
+        let answer = raw(&server, &[&path, &accept]).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body == lines, is_text, "{path} {accept}: {body}");
+        assert_eq!(head.contains(&format!("\r\nx-cursor: {}", cursor(7))), is_text, "{head}");
+        assert_eq!(head.contains("\r\ncontent-type: text/plain; charset=utf-8\r\n"), is_text, "{head}");
+    }
+    let refused = raw(&server, &["GET /v1/members?format=xml HTTP/1.0"]).await;
+    assert!(refused.starts_with("HTTP/1.0 400 ") && refused.contains("unknown variant `xml`"), "{refused}");
+
+    let names: Vec<String> = (0..5_000).map(|number| format!("n{number:05}@h")).collect();
+    let server = Server::start(Fake::new(7, names.iter().map(|name| up(name))), Limits::default());
+    let answer = raw(&server, &["GET /v1/members?format=text HTTP/1.0"]).await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(body.lines().eq(names.iter().map(|name| format!("up {name}"))));
+}
+
 /// What goes over the wire for a stream: one resync, then each event, with cursors as ids.
 #[tokio::test]
 async fn event_stream_as_bytes() {

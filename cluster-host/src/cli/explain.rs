@@ -232,6 +232,9 @@ fn print_link(out: &mut dyn Write, link: &Link<'_>, now: SystemTime, colour: Col
         write!(out, "; {} failure{plural}", link.failures)?;
     }
     writeln!(out, "{}", next_try(std::slice::from_ref(link), now))?;
+    if let Some(reason) = &link.kept {
+        writeln!(out, "    kept by its connector: {}", plain(reason))?;
+    }
     for Attempt { at, failure } in link.attempts.iter().rev() {
         let outcome = failure.as_ref().map_or_else(|| "succeeded".to_owned(), |why| format!("failed: {why}"));
         writeln!(out, "    {:>5} ago  {}", age(*at, now), plain(&outcome))?;

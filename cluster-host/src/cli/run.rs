@@ -52,8 +52,8 @@ async fn serve(config: Config, registry: Registry, listener: Listener) -> anyhow
     let mut interrupt = signal(SignalKind::interrupt())?;
     let address = listener.address().clone();
     let host = Host::builder(config, registry).listen(listener).start()?;
-    let node = host.handle().node().map(tracing::field::display);
-    info!(node, api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
+    let node = host.handle().node();
+    info!(node = node.map(tracing::field::display), api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
     tokio::select! {
         _ = terminate.recv() => info!("SIGTERM: stopping"),
         _ = interrupt.recv() => info!("SIGINT: stopping"),

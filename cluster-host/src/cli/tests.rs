@@ -129,6 +129,7 @@ fn explanation_text() {
 
         links
           tcp  down since 2026-01-01T00:00:01Z (59s); 2 failures; next try in 12s
+            kept by its connector: it would cost others
               51s ago  failed: no route to host
               58s ago  failed: connection refused
               59s ago  succeeded

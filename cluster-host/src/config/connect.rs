@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::plugin::Isolation;
+use crate::plugin::{CONNECTOR_DEFAULT, Isolation};
 
 /// What makes the links of a topology.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,10 +52,26 @@ impl ConnectConfig {
         }
     }
 
+    /// A connector with nothing configured.
+    fn named(name: &str) -> Self {
+        Self::Connector(ConnectorConfig {
+            name: name.to_owned(),
+            config: PluginConfig::default(),
+            isolation: Isolation::default(),
+        })
+    }
+
     /// The name of the connector, or `none`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.connector().map_or(NONE, |connector| &connector.name)
+    }
+}
+
+impl Default for ConnectConfig {
+    /// What libcluster does: links by Erlang distribution.
+    fn default() -> Self {
+        Self::named(CONNECTOR_DEFAULT)
     }
 }
 
@@ -71,11 +87,7 @@ impl<'de> Deserialize<'de> for ConnectConfig {
                 match name {
                     NONE => Ok(ConnectConfig::None),
                     "" => Err(E::invalid_value(de::Unexpected::Str(name), &self)),
-                    _ => Ok(ConnectConfig::Connector(ConnectorConfig {
-                        name: name.to_owned(),
-                        config: PluginConfig::default(),
-                        isolation: Isolation::default(),
-                    })),
+                    _ => Ok(ConnectConfig::named(name)),
                 }
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ConnectConfig, A::Error> {

@@ -10,7 +10,7 @@
 //! [topologies.office]
 //! strategy = "gossip"                    # from whichever plugin offers it
 //! config = { secret = { file = "/run/secrets/gossip" } }
-//! connect = { tcp = { port = 9000 } }    # or "none", to watch without linking
+//! connect = { tcp = { port = 9000 } }    # default "erlang"; "none" watches without linking
 //! opts = { restart = "transient", deadline = "5s" }
 //! prune = { after = "30s" }              # or "never"
 //! ```

@@ -23,9 +23,10 @@ pub struct TopologyConfig {
     /// The strategy's own config, which its plugin checks.
     #[serde(default)]
     pub config: PluginConfig,
-    /// What makes the links.
+    /// What makes the links: `"erlang"` where nothing is written, as in libcluster.
+    #[serde(default)]
     #[schemars(
-        description = "its default, \"erlang\", is not part of this version: write connect = \"none\" to watch without linking, or name a connector"
+        description = "\"erlang\" by default, the connector of the plugin libstrategy_epmd.so; \"none\" watches without linking"
     )]
     pub connect: ConnectConfig,
     /// How it is run.

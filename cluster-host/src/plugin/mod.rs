@@ -24,4 +24,6 @@ pub use inspect::{Inspected, PLUGIN_BYTES_MAX, inspect};
 pub use loader::{Isolation, LoadError, load};
 pub use machine::GlibcVersion;
 pub use refusal::{Reason, Refusal};
-pub use registry::{Builtin, DirectoryError, LookupError, PLUGIN_FILES_MAX, PluginFile, Registry, Source};
+pub use registry::{
+    Builtin, CONNECTOR_DEFAULT, DirectoryError, LookupError, PLUGIN_FILES_MAX, PluginFile, Registry, Source,
+};

@@ -17,6 +17,10 @@ use super::{
 
 /// Plugin files that a directory may hold at most; more are not looked at.
 pub const PLUGIN_FILES_MAX: usize = 256;
+/// The connector of a topology that names none.
+pub const CONNECTOR_DEFAULT: &str = "erlang";
+/// The file of the plugin that offers it.
+const CONNECTOR_DEFAULT_FILE: &str = "libstrategy_epmd.so";
 /// Refused files that the error about an unknown name lists at most.
 const REFUSED_SHOWN_MAX: usize = 3;
 
@@ -234,6 +238,11 @@ impl Registry {
         let near = nearest(name, offered.iter().copied()).map(str::to_owned);
         if let Some((other, _)) = offers.iter().find(|(offer, _)| offer.kind != kind && offer.name == name) {
             hints.push(format!("{name:?} is a {}", other.kind));
+        }
+        if kind == OfferKind::Connector && name == CONNECTOR_DEFAULT {
+            hints.push(format!(
+                "it is the default connector (plugin {CONNECTOR_DEFAULT_FILE}): write connect = \"none\" to watch without linking"
+            ));
         }
         if let Some(problem) = &self.problem {
             hints.push(problem.to_string());

@@ -27,6 +27,7 @@ use crate::{config::ConfigError, instance::Launch, local::LocalNode};
 pub use crate::{
     connector::{Links, Operation},
     context::{Refused, StopReason},
+    local::{LocalIdentity, LocalReport},
     offer::OfferKind,
 };
 
@@ -102,6 +103,9 @@ pub struct Offer {
     /// Of a connector: whether a change of a node's addresses dials anew.
     #[serde(default)]
     pub by_address: bool,
+    /// Of a connector: whether it says if the local node takes part.
+    #[serde(default)]
+    pub local_node: bool,
 }
 
 /// What to start, and where.
@@ -143,6 +147,8 @@ pub enum OperationOutcome {
     NotPartOfNetwork(String),
     /// The connector does not do this.
     Unsupported,
+    /// Of a disconnect: the connector leaves the link as it is, for this reason.
+    Kept(String),
 }
 
 /// A link that came up or went down by itself.
@@ -213,6 +219,10 @@ pub trait HostInterface: Send + Sync {
     /// Whether the connector can make links at all; the reason why not.
     fn availability(&self, unavailable: Option<&str>) {
         let _: Option<&str> = unavailable;
+    }
+    /// Whether the local node takes part, and who it is.
+    fn local(&self, report: LocalReport) {
+        drop(report);
     }
     /// The instance has ended.
     fn exited(&self, exit: Exit);

@@ -16,7 +16,7 @@ use super::table::{
     Bytes, CHUNK_BYTES_MAX, Code, CompletenessCode, ExitCode, Flag, HealthCode, HostCtx, HostTable_Ref,
     LevelCode, OutcomeCode, ReportCode, SectionCode, StartArgs, TTL_NONE,
 };
-use crate::context::Refused;
+use crate::{context::Refused, local::LocalReport};
 
 /// The gate's bit for "no call any more"; the others count the calls under way.
 const CLOSED: usize = 1 << (usize::BITS - 1);
@@ -162,6 +162,12 @@ impl HostLink {
         let available = if available { Flag::YES } else { Flag::NO };
         // SAFETY: as in `ping`; the bytes are lent for the call.
         self.call(|table, ctx| unsafe { table.availability()(ctx, available, text(reason)) });
+    }
+
+    pub(crate) fn local(&self, report: LocalReport) {
+        let report = report.encode();
+        // SAFETY: as in `ping`; the bytes are lent for the call.
+        self.call(|table, ctx| unsafe { table.local()(ctx, Bytes::new(&report)) });
     }
 
     pub(crate) fn exited(&self, kind: ExitCode, reason: &str) {

@@ -20,6 +20,8 @@ use abi_stable::StableAbi;
 
 /// Bytes of one chunk of records at most. A chunk holds whole records only.
 pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of one word about the local node at most: a longer one is not heard.
+pub const LOCAL_BYTES_MAX: usize = 16 * 1024;
 /// A time to live that never ends.
 pub const TTL_NONE: u64 = u64::MAX;
 
@@ -178,6 +180,8 @@ codes! {
         NOT_PART_OF_NETWORK = 2,
         /// The connector does not do this.
         UNSUPPORTED = 3,
+        /// Of a disconnect: the connector leaves the link as it is.
+        KEPT = 4,
     }
     /// Why an instance is stopped.
     StopCode {
@@ -242,6 +246,9 @@ pub struct HostTable {
     pub links_commit: unsafe extern "C" fn(ctx: HostCtx) -> Code,
     /// Whether the connector can make links at all now.
     pub availability: unsafe extern "C" fn(ctx: HostCtx, available: Flag, reason: Bytes),
+    /// Of a connector: whether the local node takes part, JSON of at most [`LOCAL_BYTES_MAX`] bytes: `up`; with it
+    /// `name`, `incarnation` and `stays`, without it `reason`. Keys may be added.
+    pub local: unsafe extern "C" fn(ctx: HostCtx, node: Bytes),
     /// The instance has ended; it makes no call after this one.
     #[sabi(last_prefix_field)]
     pub exited: unsafe extern "C" fn(ctx: HostCtx, kind: ExitCode, reason: Bytes),
@@ -255,7 +262,8 @@ pub struct HostTable {
 pub struct PluginTable {
     /// Gives the number back.
     pub ping: unsafe extern "C" fn(value: u64) -> u64,
-    /// What the plugin offers: a JSON list of objects with `kind`, `name`, `description`, `schema`, `links`, `by_address`.
+    /// What the plugin offers: a JSON list of objects with `kind`, `name`, `description`, `schema`, `links`, `by_address`,
+    /// `local_node`.
     pub describe: unsafe extern "C" fn(sink: Sink) -> Code,
     /// What is wrong with a config: a JSON list of objects with `path` and `message`, empty if nothing is. With
     /// another code than [`Code::OK`] the sink gets a text that says why.

@@ -11,7 +11,7 @@ use cluster_core::{NodeName, Report};
 use tracing::Level;
 
 use crate::{
-    Refused,
+    LocalReport, Refused,
     abi::host::{Exit, HostInterface, InstanceStatus, LinkChange, LogRecord, OperationOutcome},
 };
 
@@ -50,6 +50,7 @@ pub(super) struct Events {
     pub(super) link_changes: VecDeque<LinkChange>,
     pub(super) up: BTreeSet<NodeName>,
     pub(super) availability: VecDeque<Option<String>>,
+    pub(super) local: VecDeque<LocalReport>,
     pub(super) exit: Option<Exit>,
 }
 
@@ -156,6 +157,10 @@ impl HostInterface for Seen {
 
     fn availability(&self, unavailable: Option<&str>) {
         self.note(|events| events.availability.push_back(unavailable.map(str::to_owned)));
+    }
+
+    fn local(&self, report: LocalReport) {
+        self.note(|events| events.local.push_back(report));
     }
 
     fn exited(&self, exit: Exit) {

@@ -13,8 +13,7 @@ fn listener(networks: Option<&[&str]>, secret: Option<&str>) -> Listener {
         cluster: "blue".to_owned(),
         name: Some("me@10.0.0.1".parse().unwrap()),
         incarnation: 100,
-        addresses: Vec::new(),
-        attributes: std::collections::BTreeMap::new(),
+        ..LocalNode::default()
     };
     let networks = networks.map(|list| list.iter().map(|network| network.parse().unwrap()).collect());
     let mut listener = Listener::new(local, Allow::new(networks), Roster::new(TIMEOUT));

@@ -36,7 +36,7 @@ pub(super) struct Session {
     config: Config,
     ctx: Context,
     listener: Listener,
-    /// Absent while the local node has no name: then nothing is sent.
+    /// Absent while the local node has no name, or does not take part: then nothing is sent.
     voice: Option<Voice>,
     pub(super) transport: Transport,
     /// When the secret is read next; never where there is none.
@@ -46,8 +46,8 @@ pub(super) struct Session {
     health: Health,
     /// Verdicts that were told in the log: the first of a kind is.
     told: Vec<Verdict>,
-    /// Whether it was told that nothing is announced.
-    told_nameless: bool,
+    /// Why nothing is announced, as it was told last.
+    told_silent: Option<&'static str>,
     random: fastrand::Rng,
     buffer: Vec<u8>,
 }
@@ -76,7 +76,7 @@ impl Session {
             heard_at: now,
             health: Health::default(),
             told: Vec::new(),
-            told_nameless: false,
+            told_silent: None,
             random: fastrand::Rng::new(),
             buffer: vec![0; DATAGRAM_READ_BYTES_MAX + 1],
             config,
@@ -86,12 +86,13 @@ impl Session {
         session
     }
 
-    /// The local node has a name, or another one, or something else of it changed.
+    /// The local node has a name, or another one, or has come or gone, or something else of it changed. One that goes is
+    /// not said to leave: its incarnation may be back.
     pub(super) fn handle_local(&mut self, now: Instant) {
         let local = self.ctx.local();
         self.health.clear(Trouble::Size);
-        if let Some(name) = &local.name {
-            self.told_nameless = false;
+        if let Some(name) = local.name.as_ref().filter(|_| local.present) {
+            self.told_silent = None;
             let announcement = Announcement::try_new(&local, name, self.config.secret.is_some());
             let announcement = announcement.unwrap_or_else(|too_large| {
                 let reason = format!("{too_large}; until then addresses and attributes are left out");
@@ -100,14 +101,19 @@ impl Session {
             });
             let mut schedule = match self.voice.take() {
                 Some(voice) => voice.schedule,
-                None => Schedule::new(now, self.config.heartbeat_interval.get()),
+                None => {
+                    // Until now nothing of its own was to be heard.
+                    self.heard_at = now;
+                    Schedule::new(now, self.config.heartbeat_interval.get())
+                }
             };
             schedule.ask();
             self.voice = Some(Voice { announcement, schedule });
         } else {
             self.voice = None;
-            if !std::mem::replace(&mut self.told_nameless, true) {
-                tracing::info!("the local node has no name: gossip listens and announces nothing");
+            let why = if local.present { "has no name" } else { "does not take part" };
+            if self.told_silent.replace(why) != Some(why) {
+                tracing::info!("the local node {why}: gossip listens and announces nothing");
             }
         }
         self.listener.set_local(local);
@@ -306,6 +312,10 @@ impl Session {
 
     /// Tells the others that the local node leaves.
     pub(super) async fn say_goodbye(&mut self) {
+        // It may have gone just now.
+        if !self.ctx.local().present {
+            return;
+        }
         let Some(voice) = &self.voice else { return };
         let goodbye = voice.announcement.goodbye.clone();
         for turn in 0..GOODBYES {

@@ -102,3 +102,64 @@ fn it_becomes_known_late() {
         "#]],
     );
 }
+
+/// While it does not take part it is not up, with the reason; members and links are not concerned.
+#[test]
+fn absence() {
+    check(
+        [
+            topology("t", TCP),
+            obliging(TCP),
+            complete("t", "a"),
+            Op::Presence(Ok(())),
+            Op::Presence(Err("connection closed")),
+            Op::Presence(Err("no such node")),
+            Op::Local("me/2".into()),
+            Op::Presence(Ok(())),
+        ],
+        expect![[r#"
+            topology t by tcp
+                0.0 topology_changed t
+            tcp will answer ok
+            t is [a]
+                0.0 node_discovered a discovered t=connecting
+                0.0 topology_changed t
+                0.0 -> tcp connect a
+                0.0 node_up a up t=up
+            present
+            absent: connection closed
+                0.0 node_down me down: connection closed
+            absent: no such node
+                0.0 node_updated me down: no such node
+            local me/2
+                0.0 node_updated me/2 down: no such node
+            present
+                0.0 node_up me/2 up
+        "#]],
+    );
+}
+
+/// One that was never there is only discovered, also where its name becomes known while it is not there.
+#[test]
+fn never_present() {
+    check(
+        [
+            Op::Presence(Err("not attached yet")),
+            Op::Local("a".into()),
+            Op::Local("a/2".into()),
+            Op::Presence(Ok(())),
+        ],
+        expect![[r#"
+            absent: not attached yet
+                0.0 node_down me down: not attached yet
+            local a
+                0.0 node_left me
+                0.0 node_discovered a discovered
+                0.0 node_updated a discovered: not attached yet
+            local a/2
+                0.0 node_updated a/2 discovered: not attached yet
+            present
+                0.0 node_up a/2 up
+        "#]],
+    );
+}

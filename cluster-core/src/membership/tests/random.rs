@@ -11,7 +11,7 @@ use proptest::{
 
 use super::{
     super::PrunePolicy,
-    script::{ERL, Op, TCP, obliging, refusing, topology, wait},
+    script::{ERL, KEPT, Op, TCP, obliging, refusing, topology, wait},
     world::World,
 };
 use crate::member::MemberState;
@@ -68,7 +68,7 @@ fn op() -> impl Strategy<Value = Op> {
     let topology = || select(&TOPOLOGIES[..]);
     let connector = || select(vec![TCP.unwrap(), ERL.unwrap()]);
     let generation = || prop_oneof![4 => Just(1_u64), 1 => 2_u64..4];
-    let outcome = || prop_oneof![2 => Just(Ok(())), 1 => Just(Err("refused")), 1 => Just(Err("no route"))];
+    let outcome = || prop_oneof![2 => Just(Ok(())), 1 => Just(Err("refused")), 1 => Just(Err("no route")), 1 => Just(Err(KEPT))];
     let links = prop_oneof![
         3 => (connector(), generation(), names()).prop_map(|(id, number, names)| Op::Up(id, number, names)),
         3 => (connector(), generation(), names()).prop_map(|(id, number, names)| Op::Down(id, number, names)),
@@ -84,6 +84,8 @@ fn op() -> impl Strategy<Value = Op> {
         connector().prop_map(Op::Stopped),
         connector().prop_map(|id| Op::Unavailable(id, "no BEAM node yet")),
         connector().prop_map(Op::Available),
+        (connector(), select(vec![None, Some("cookie is readable by others")]))
+            .prop_map(|(id, trouble)| Op::Troubled(id, trouble)),
         topology().prop_map(Op::Stop),
         topology().prop_map(Op::Start),
         topology().prop_map(|name| Op::Degraded(name, "403")),
@@ -92,6 +94,7 @@ fn op() -> impl Strategy<Value = Op> {
         select(&NAMES[..]).prop_map(Op::Forget),
         prop_oneof![Just("me/2"), Just("me/3~eu"), Just("a"), Just("b:1.1")]
             .prop_map(|node| Op::Local(node.into())),
+        select(vec![Ok(()), Err("not attached"), Err("connection closed")]).prop_map(Op::Presence),
     ];
     let time = prop_oneof![
         4 => (0_u64..12_000).prop_map(Duration::from_millis),

@@ -85,6 +85,54 @@ fn tries_are_capped() {
     assert_eq!(told, 3);
 }
 
+/// A dial that is under way when its connector turns unavailable did not fail: nothing is told, and it is made anew as
+/// soon as it can be.
+#[test]
+fn unavailable_while_dialling() {
+    check(
+        [
+            topology("t", ERL),
+            silent(ERL),
+            complete("t", "a"),
+            Op::Unavailable(ERL.unwrap(), "no BEAM node yet"),
+            wait(60),
+            obliging(ERL),
+            Op::Available(ERL.unwrap()),
+        ],
+        expect![[r#"
+            topology t by erl
+                0.0 topology_changed t
+                0.0 -> erl list
+            erl will be silent
+            t is [a]
+                0.0 node_discovered a discovered t=connecting
+                0.0 topology_changed t
+                0.0 -> erl connect a
+            erl unavailable: no BEAM node yet
+                0.0 topology_changed t: connector erl: no BEAM node yet; nothing is dialled until it is available
+                0.0 -> erl cancel a
+            wait 60 s
+                6.0 -> erl cancel list
+                6.9 -> erl list
+                12.9 -> erl cancel list
+                14.1 -> erl list
+                20.1 -> erl cancel list
+                23.5 -> erl list
+                29.5 -> erl cancel list
+                35.5 -> erl list
+                41.5 -> erl cancel list
+                45.9 -> erl list
+                51.9 -> erl cancel list
+                56.6 -> erl list
+            erl will answer ok
+            erl available
+                60.0 topology_changed t
+                60.0 -> erl connect a
+                60.0 node_up a up t=up
+        "#]],
+    );
+}
+
 /// A connector that is unavailable suspends dialling with one `topology_changed`, and all is dialled when it is
 /// available again.
 #[test]

@@ -3,13 +3,16 @@
 
 use std::{fmt, time::Duration};
 
-use super::super::{ConnectorId, PrunePolicy};
+use super::super::{ConnectorId, Outcome, PrunePolicy};
 use crate::{name::NodeName, node::Node, view::NodeList};
 
 /// A connector of every script: dials two at once, its links go down with it, an address change redials.
 pub(super) const TCP: Option<ConnectorId> = Some(ConnectorId(1));
 /// Another one: its links outlive it, and it is asked for them every 30 s.
 pub(super) const ERL: Option<ConnectorId> = Some(ConnectorId(2));
+
+/// The failure that stands for [`Outcome::Kept`].
+pub(super) const KEPT: &str = "kept";
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -51,10 +54,14 @@ pub(super) enum Op {
     Stopped(ConnectorId),
     Unavailable(ConnectorId, &'static str),
     Available(ConnectorId),
+    /// What is not well with it, if anything.
+    Troubled(ConnectorId, Option<&'static str>),
     /// From now on a connector answers each operation at once, or not at all.
     Obliging(ConnectorId, Option<Result<(), &'static str>>),
     /// The local node is told of anew.
     Local(String),
+    /// It takes part, or does not for a reason.
+    Presence(Result<(), &'static str>),
     /// Time passes.
     Wait(Duration),
 }
@@ -102,6 +109,11 @@ pub(super) fn ok(connector: Option<ConnectorId>, node: &'static str) -> Op {
 
 pub(super) fn fail(connector: Option<ConnectorId>, node: &'static str, reason: &'static str) -> Op {
     Op::Answer(connector.unwrap(), node, Err(reason))
+}
+
+/// The connector keeps the link that it is to cut.
+pub(super) fn keeps(connector: Option<ConnectorId>, node: &'static str) -> Op {
+    Op::Answer(connector.unwrap(), node, Err(KEPT))
 }
 
 pub(super) fn obliging(connector: Option<ConnectorId>) -> Op {
@@ -188,6 +200,15 @@ pub(super) fn nodes(text: &str) -> NodeList {
     NodeList::parse(bytes).unwrap()
 }
 
+/// How an operation ends, as scripts write it.
+pub(super) fn outcome(how: Result<(), &'static str>) -> Outcome {
+    match how {
+        Ok(()) => Outcome::Done,
+        Err(KEPT) => Outcome::Kept("it would cost others".into()),
+        Err(reason) => Outcome::Failed(reason.into()),
+    }
+}
+
 /// The name of a connector of a script.
 pub(super) fn connector(id: ConnectorId) -> &'static str {
     if Some(id) == TCP { "tcp" } else { "erl" }
@@ -202,6 +223,7 @@ impl fmt::Display for Op {
         };
         let outcome = |outcome: &Result<(), &'static str>| match outcome {
             Ok(()) => "ok".to_owned(),
+            Err(KEPT) => KEPT.to_owned(),
             Err(reason) => format!("failed: {reason}"),
         };
         match self {
@@ -246,9 +268,12 @@ impl fmt::Display for Op {
             Self::Stopped(id) => write!(f, "{} stops", connector(*id)),
             Self::Unavailable(id, reason) => write!(f, "{} unavailable: {reason}", connector(*id)),
             Self::Available(id) => write!(f, "{} available", connector(*id)),
+            Self::Troubled(id, trouble) => write!(f, "{} troubled: {trouble:?}", connector(*id)),
             Self::Obliging(id, None) => write!(f, "{} will be silent", connector(*id)),
             Self::Obliging(id, Some(how)) => write!(f, "{} will answer {}", connector(*id), outcome(how)),
             Self::Local(node) => write!(f, "local {node}"),
+            Self::Presence(Ok(())) => f.write_str("present"),
+            Self::Presence(Err(reason)) => write!(f, "absent: {reason}"),
             Self::Wait(time) => write!(f, "wait {} s", time.as_secs_f64()),
         }
     }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     super::{
-        ConnectorId, ConnectorSpec, Effect, LinkInput, Membership, MembershipOptions, OperationId,
+        ConnectorId, ConnectorSpec, Effect, LinkInput, Membership, MembershipOptions, OperationId, Outcome,
         PrunePolicy, TopologySpec,
     },
     world::{Members, topology},
@@ -277,7 +277,7 @@ impl Cluster {
 
     fn dialled(&mut self, host: usize, operation: OperationId, other: usize) {
         let is_there = self.hosts[other].is_alive && !self.is_cut(host, other);
-        let outcome = if is_there { Ok(()) } else { Err("unreachable".into()) };
+        let outcome = if is_there { Outcome::Done } else { Outcome::Failed("unreachable".into()) };
         if is_there {
             self.hosts[host].links.insert(other);
         }
@@ -314,7 +314,7 @@ impl Cluster {
                     let other = host_of(&node);
                     self.hosts[host].links.remove(&other);
                     self.break_link(other, host, Duration::from_millis(100));
-                    self.say(host, LinkInput::Completed { operation, outcome: Ok(()) });
+                    self.say(host, LinkInput::Completed { operation, outcome: Outcome::Done });
                 }
                 Effect::Cancel { operation, .. } => drop(self.hosts[host].cancelled.insert(operation)),
                 Effect::List { .. } => panic!("nobody asked for lists"),

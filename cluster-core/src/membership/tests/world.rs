@@ -175,18 +175,20 @@ impl World {
                 self.membership.set_health(&topology(name), Health::Degraded, Some(reason), now);
             }
             Op::Explain(text) => self.explain(&name(text)),
-            Op::Unclaimed(name) => {
-                let snapshot = self.membership.snapshot();
-                let unclaimed: Vec<_> =
-                    snapshot.topologies[&topology(name)].unclaimed.iter().map(short).collect();
-                writeln!(self.told, "    {unclaimed:?}").unwrap();
-            }
+            Op::Unclaimed(name) => self.tell_unclaimed(name),
             Op::RemoveConnector(id) => self.membership.remove_connector(*id, now),
             Op::Local(text) => self.membership.set_local(node(text), now),
+            Op::Presence(presence) => self.membership.set_presence(presence.map_err(Into::into), now),
             Op::Wait(time) => self.pass(*time),
             Op::Obliging(id, answer) => self.oblige(*id, *answer),
             other => self.connector_says(other),
         }
+    }
+
+    fn tell_unclaimed(&mut self, name: &str) {
+        let snapshot = self.membership.snapshot();
+        let unclaimed: Vec<_> = snapshot.topologies[&topology(name)].unclaimed.iter().map(short).collect();
+        writeln!(self.told, "    {unclaimed:?}").unwrap();
     }
 
     fn explain(&mut self, name: &NodeName) {
@@ -209,8 +211,11 @@ impl World {
         }
         for link in &known.links {
             let next = link.next_attempt.map(second);
-            let LinkExplained { connector, state, failures, .. } = link;
+            let LinkExplained { connector, state, failures, kept, .. } = link;
             writeln!(self.told, "    {connector} {state}, {failures} failures, next {next:.1?}").unwrap();
+            if let Some(reason) = kept {
+                writeln!(self.told, "        kept: {reason}").unwrap();
+            }
             for attempt in &link.attempts {
                 writeln!(self.told, "        {:.1} {:?}", second(attempt.at), attempt.failure).unwrap();
             }
@@ -257,7 +262,7 @@ impl World {
             }
             Op::NoList(id, outcome) => {
                 if let Some(operation) = self.played.get_mut(id).unwrap().asked.take() {
-                    let outcome = outcome.map_err(Into::into);
+                    let outcome = script::outcome(*outcome);
                     self.input(*id, LinkInput::Completed { operation, outcome });
                 }
             }
@@ -268,7 +273,7 @@ impl World {
                     if outcome.is_ok() {
                         played.really(&name(node), dial);
                     }
-                    let outcome = outcome.map_err(Into::into);
+                    let outcome = script::outcome(*outcome);
                     self.input(*id, LinkInput::Completed { operation, outcome });
                 }
             }
@@ -283,6 +288,10 @@ impl World {
             }
             Op::Unavailable(id, reason) => self.input(*id, LinkInput::Availability(Err((*reason).into()))),
             Op::Available(id) => self.input(*id, LinkInput::Availability(Ok(()))),
+            Op::Troubled(id, trouble) => {
+                let trouble = trouble.map(|reason| (Health::Denied, reason.into()));
+                self.input(*id, LinkInput::Health(trouble));
+            }
             other => panic!("{other} is no word of a connector"),
         }
     }
@@ -325,7 +334,7 @@ impl World {
         {
             played.really(&node, dial);
         }
-        let outcome = outcome.map_err(Into::into);
+        let outcome = script::outcome(outcome);
         self.answers.push_back((id, LinkInput::Completed { operation, outcome }));
     }
 
@@ -433,6 +442,8 @@ impl World {
             }
             Effect::Disconnect { connector, operation, node, .. } => {
                 assert_ne!(Some(&node), self.membership.local_name(), "nobody cuts itself off");
+                let is_kept = self.membership.connectors[&connector].links()[&node].kept.is_some();
+                assert!(!is_kept, "{node} is cut although its connector keeps it");
                 let claims = |topology: &super::super::Topology| {
                     topology.spec.connector == Some(connector) && topology.vouches.contains(&node)
                 };

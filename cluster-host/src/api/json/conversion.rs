@@ -143,6 +143,7 @@ impl<'a> From<&'a LinkExplained> for Link<'a> {
             failures: link.failures,
             attempts: link.attempts.iter().map(attempt).collect(),
             next_attempt: link.next_attempt.map(Time),
+            kept: text(link.kept.as_ref()),
         }
     }
 }

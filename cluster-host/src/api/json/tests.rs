@@ -194,7 +194,8 @@ fn explanation_shape() {
                   "failure": "no route to host"
                 }
               ],
-              "next_attempt": "2026-01-01T00:01:12.000000Z"
+              "next_attempt": "2026-01-01T00:01:12.000000Z",
+              "kept": "it would cost others"
             }
           ],
           "dead": [

@@ -134,7 +134,7 @@ fn wrong() {
         DIR/host.toml:18: topologies.four.config.hosts[1]: has no dot
         DIR/host.toml:20: topologies.four.connect.exec.connect: names no program
         DIR/host.toml:22: topologies.five.strategy: no plugin offers a strategy "tcp"; "tcp" is a connector; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
-        DIR/host.toml:23: topologies.five.connect: no plugin offers a connector "erlang"; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
+        DIR/host.toml:23: topologies.five.connect: no plugin offers a connector "erlang"; it is the default connector (plugin libstrategy_epmd.so): write connect = "none" to watch without linking; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
     "#]],
     );
 }

@@ -20,13 +20,14 @@ use cluster_core::{Changes, Completeness, Health, LIST_BYTES_MAX, NodeList, Node
 use tracing::{Dispatch, dispatcher};
 
 use super::{
-    Exit, ExitKind, HostInterface, InstanceStatus, LinkChange, LogRecord, OperationOutcome, Refused,
+    Exit, ExitKind, HostInterface, InstanceStatus, LinkChange, LocalReport, LogRecord, OperationOutcome,
+    Refused,
 };
 use crate::abi::{
     guard,
     table::{
         Bytes, CHUNK_BYTES_MAX, Code, CompletenessCode, ExitCode, Flag, HealthCode, HostCtx, HostTable,
-        HostTable_Ref, LevelCode, OutcomeCode, ReportCode, SectionCode, TTL_NONE,
+        HostTable_Ref, LOCAL_BYTES_MAX, LevelCode, OutcomeCode, ReportCode, SectionCode, TTL_NONE,
     },
 };
 
@@ -45,6 +46,7 @@ pub(super) const TABLE: HostTable_Ref = {
         links_chunk,
         links_commit,
         availability,
+        local,
         exited,
     });
     HostTable_Ref(VALUE.static_as_prefix())
@@ -271,6 +273,7 @@ unsafe extern "C" fn completed(ctx: HostCtx, op: u64, outcome: OutcomeCode, why:
         OutcomeCode::DONE => OperationOutcome::Done,
         OutcomeCode::NOT_PART_OF_NETWORK => OperationOutcome::NotPartOfNetwork(why.into_owned()),
         OutcomeCode::UNSUPPORTED => OperationOutcome::Unsupported,
+        OutcomeCode::KEPT => OperationOutcome::Kept(why.into_owned()),
         _ => OperationOutcome::Unreachable(why.into_owned()),
     };
     receiver.guarded((), |interface| interface.completed(op, outcome));
@@ -332,6 +335,17 @@ unsafe extern "C" fn availability(ctx: HostCtx, available: Flag, why: Bytes) {
     let (receiver, why) = unsafe { (receiver(ctx), text(why)) };
     let unavailable = (available != Flag::YES).then_some(&*why);
     receiver.guarded((), |interface| interface.availability(unavailable));
+}
+
+unsafe extern "C" fn local(ctx: HostCtx, node: Bytes) {
+    // SAFETY: see the heading, here and below.
+    let (receiver, node) = unsafe { (receiver(ctx), node.as_slice()) };
+    if node.len() > LOCAL_BYTES_MAX {
+        return;
+    }
+    if let Some(report) = LocalReport::decode(node) {
+        receiver.guarded((), |interface| interface.local(report));
+    }
 }
 
 unsafe extern "C" fn exited(ctx: HostCtx, kind: ExitCode, why: Bytes) {

@@ -1,4 +1,4 @@
-//! Strategies that misbehave, each in one way, for the tests of the host.
+//! Strategies that misbehave, each in one way, and a connector, for the tests of the host.
 //!
 //! | strategy | does |
 //! |---|---|
@@ -13,7 +13,10 @@
 //! | `measures` | measures what calls to the host cost |
 //! | `noisy` | logs at each level and counts |
 //! | `too_many` | reports as many nodes as it is told |
+//!
+//! The connector `attaching` says of the local node what a file says, makes every link at once and cuts none.
 
+mod attaching;
 mod behaving;
 mod failing;
 
@@ -23,6 +26,7 @@ use cluster_sdk::{Node, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use attaching::{Attaching, AttachingConfig};
 pub use behaving::{
     Finishes, Fixed, FixedConfig, Measures, MeasuresConfig, Noisy, NoisyConfig, Slow, StaticList, TooMany,
     TooManyConfig,
@@ -32,6 +36,7 @@ pub use failing::{Fails, LiesEmpty, Panics, Stuck};
 cluster_sdk::export_plugin!(
     strategies: [Fixed, Panics, Fails, LiesEmpty, Finishes, Slow, Stuck, Noisy, TooMany, Measures],
     discover: [StaticList],
+    connectors: [Attaching],
 );
 
 /// No options.
