@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # What needs network namespaces, or a BEAM.
-APART := --skip lab:: --skip beam::
+APART := --skip lab:: --skip beam:: --skip erlang::
 
 .PHONY: help
 help: ## List the targets
@@ -22,8 +22,10 @@ build: ## Build the host in release
 # A crate that is also an rlib gets no link-time optimisation by `cargo build`.
 .PHONY: plugins
 plugins: ## Build this repository's plugins in release, into plugins/
-	$(CARGO) rustc --release --package strategy-gossip --lib --crate-type cdylib
-	install -m 644 $(TARGET)/release/libstrategy_gossip.so plugins/
+	for strategy in gossip epmd; do \
+	    $(CARGO) rustc --release --package strategy-$$strategy --lib --crate-type cdylib; \
+	    install -m 644 $(TARGET)/release/libstrategy_$$strategy.so plugins/; \
+	done
 
 .PHONY: demo
 demo: build plugins ## See it work: three hosts find each other, one is killed, it returns
@@ -53,7 +55,8 @@ unit: ## The tests that need loopback only, and those in the documentation
 
 .PHONY: e2e
 e2e: ## The tests that need network namespaces or a BEAM
-	$(CARGO) test --test e2e -- lab:: beam::
+	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang::
+	$(CARGO) test --package strategy-epmd --lib -- beam::
 
 .PHONY: doc
 doc: ## Build the documentation

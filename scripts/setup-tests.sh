@@ -9,7 +9,9 @@ needed=(
     unshare:util-linux nsenter:util-linux setpriv:util-linux mount:mount
     ip:iproute2
     nft:nftables
-    escript:erlang-base
+    escript:erlang-base erlc:erlang-base epmd:erlang-base
+    elixir:elixir mix:elixir
+    openssl:openssl
 )
 
 missing_packages() {
@@ -17,11 +19,14 @@ missing_packages() {
     for entry in "${needed[@]}"; do
         command -v "${entry%%:*}" >/dev/null || echo "${entry#*:}"
     done
-    # The library without which the BEAM has no AES; Debian has it in a package of its own.
-    if ! command -v erl >/dev/null ||
-        ! erl -noshell -eval 'halt(case code:which(crypto) of non_existing -> 1; _ -> 0 end).' >/dev/null 2>&1; then
-        echo erlang-crypto
-    fi
+    # Libraries that Debian has in packages of their own: without the one the BEAM has no AES, without the other no TLS.
+    local library
+    for library in crypto ssl; do
+        if ! command -v erl >/dev/null ||
+            ! erl -noshell -eval "halt(case code:which($library) of non_existing -> 1; _ -> 0 end)." >/dev/null 2>&1; then
+            echo "erlang-$library"
+        fi
+    done
 }
 
 readarray -t missing < <(missing_packages | sort -u)

@@ -53,6 +53,7 @@ pub(crate) struct Host {
 /// A plugin directory with copies of what Cargo built.
 pub(crate) struct Plugins(TempDir);
 
+pub(crate) const EPMD: &str = "libstrategy_epmd.so";
 pub(crate) const GOSSIP: &str = "libstrategy_gossip.so";
 pub(crate) const FAULTY: &str = "libplugin_faulty.so";
 pub(crate) const TCP_CONNECTOR: &str = "libplugin_tcp_connector.so";

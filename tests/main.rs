@@ -1,12 +1,13 @@
 //! End to end: real `cluster-host` processes with real `.so` files, real sockets, real network namespaces and a real
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
-//! `lab::` needs network namespaces, `beam::` needs Erlang; where they are missing these tests fail and say so, and
-//! `make check` leaves them out. The rest needs loopback only.
+//! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir; where they are missing
+//! these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
 #![cfg(test)]
 
 mod api;
 mod beam;
+mod erlang;
 mod exits;
 mod faults;
 mod formation;
@@ -16,3 +17,4 @@ mod lab;
 mod lan;
 mod links;
 mod plugins_dir;
+mod presence;

@@ -1,0 +1,16 @@
+%% A service in Erlang: it says which nodes it is linked to. Nothing in it knows how they are found.
+-module(hello).
+-export([start/0]).
+
+start() ->
+    spawn(fun() ->
+        ok = net_kernel:monitor_nodes(true),
+        loop()
+    end).
+
+loop() ->
+    receive
+        {nodeup, Node} -> io:format("~s: hello ~s~n", [node(), Node]);
+        {nodedown, Node} -> io:format("~s: goodbye ~s~n", [node(), Node])
+    end,
+    loop().
