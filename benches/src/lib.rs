@@ -5,9 +5,13 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's results are what it prints")]
 
+mod process;
+
 use std::{process::ExitCode, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
+
+pub use self::process::{Memory, Process};
 
 /// How often each rival is measured: the median of so many shrugs off a busy machine.
 pub const ROUNDS: usize = 5;
@@ -133,6 +137,12 @@ fn nanoseconds(figure: f64) -> String {
         _ if figure < 1e6 => format!("{:.1} us", figure / 1e3),
         _ => format!("{:.2} ms", figure / 1e6),
     }
+}
+
+/// A plugin as `make plugins` has built it: beside this program there may be one without link-time optimisation.
+#[must_use]
+pub fn plugin(file: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins").join(file)
 }
 
 #[cfg(test)]

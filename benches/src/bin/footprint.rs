@@ -10,12 +10,12 @@ use std::{
     net::UdpSocket,
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
     thread,
     time::Duration,
 };
 
-use benches::{Table, percentile, wall};
+use benches::{Process, Table, percentile, wall};
 
 /// Members that are announced.
 const MEMBERS: usize = 100;
@@ -52,8 +52,8 @@ fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let (daemon, _) = setup.start()?;
     setup.announce()?;
     pause(SETTLE);
-    let rss = daemon.rss_kib()?;
-    table.check(&format!("VmRSS {rss} KiB with {MEMBERS} members (goal ≤ 6144 KiB)"), rss <= 6_144);
+    let rss = daemon.memory()?.rss;
+    table.check(&format!("RSS {rss} KiB with {MEMBERS} members (goal ≤ 6144 KiB)"), rss <= 6_144);
     let before = daemon.cpu()?;
     pause(WATCH);
     let share = (daemon.cpu()?.saturating_sub(before)).as_secs_f64() / WATCH.as_secs_f64() * 100.0;
@@ -77,8 +77,6 @@ struct Setup {
     port: u16,
 }
 
-struct Daemon(Child);
-
 impl Setup {
     fn new(scratch: &Path) -> Result<Self, Box<dyn Error>> {
         let target = std::env::current_exe()?.parent().ok_or("this program is in no directory")?.to_owned();
@@ -86,7 +84,7 @@ impl Setup {
         fs::create_dir(&plugins)?;
         fs::set_permissions(&plugins, fs::Permissions::from_mode(0o755))?;
         let plugin = plugins.join("libstrategy_gossip.so");
-        fs::copy(target.join("libstrategy_gossip.so"), &plugin)?;
+        fs::copy(benches::plugin("libstrategy_gossip.so"), &plugin)?;
         fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755))?;
         let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
         let config = scratch.join("host.toml");
@@ -102,7 +100,7 @@ impl Setup {
     }
 
     /// Starts the daemon; with the time until its API answers.
-    fn start(&self) -> Result<(Daemon, Duration), Box<dyn Error>> {
+    fn start(&self) -> Result<(Process, Duration), Box<dyn Error>> {
         let listen = format!("unix:{}", self.socket.display());
         let begin = wall();
         let child = Command::new(&self.program)
@@ -113,7 +111,7 @@ impl Setup {
             .args(["--listen", &listen, "--log-level", "error"])
             .stdin(Stdio::null())
             .spawn()?;
-        let daemon = Daemon(child);
+        let daemon = Process(child);
         while UnixStream::connect(&self.socket).is_err() {
             if wall().saturating_sub(begin) > PATIENCE {
                 return Err("the daemon does not answer".into());
@@ -142,31 +140,5 @@ impl Setup {
         let answer = Command::new(&self.program).args(["members", "--json", "--api", &api]).output()?;
         let answer: serde_json::Value = serde_json::from_slice(&answer.stdout)?;
         Ok(answer.get("members").and_then(serde_json::Value::as_array).map_or(0, Vec::len))
-    }
-}
-
-impl Daemon {
-    fn rss_kib(&self) -> Result<u64, Box<dyn Error>> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-        Ok(line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?)
-    }
-
-    /// CPU time of all its threads.
-    fn cpu(&self) -> Result<Duration, Box<dyn Error>> {
-        let mut total = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
-            total += schedstat.split_whitespace().next().ok_or("no schedstat")?.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(total))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Gone already, or gone now.
-        self.0.kill().unwrap_or_default();
-        let _status = self.0.wait();
     }
 }
