@@ -125,6 +125,8 @@ impl Drop for Instance {
 fn sidecar_erlang() {
     need("erl", "erlang-base");
     let example = Example::copy("sidecar-erlang");
+    let compiled = example.command("erlc", NODES[0]).arg("hello.erl").status().unwrap();
+    assert!(compiled.success());
     let instances = NODES.map(|node| example.start("./node.sh", &[], node));
     example.check(&NODES, &instances);
 }

@@ -8,12 +8,14 @@ defmodule Hello.Greeter do
   @impl true
   def init(nil) do
     :ok = :net_kernel.monitor_nodes(true)
+    # Some may have been faster.
+    Enum.each(Node.list(), &greet/1)
     {:ok, nil}
   end
 
   @impl true
   def handle_info({:nodeup, node}, state) do
-    Logger.info("#{node()}: hello #{node}")
+    greet(node)
     {:noreply, state}
   end
 
@@ -21,4 +23,6 @@ defmodule Hello.Greeter do
     Logger.info("#{node()}: goodbye #{node}")
     {:noreply, state}
   end
+
+  defp greet(node), do: Logger.info("#{node()}: hello #{node}")
 end
