@@ -17,12 +17,16 @@ pub(crate) fn tell(event: &Event, after: &Snapshot) {
         EventKind::ConnectFailed => warn!(topology, node, err = reason, "cannot connect; trying on"),
         EventKind::TopologyChanged => {
             let status = event.topology.as_ref().and_then(|name| after.topologies.get(name));
+            // What has changed again by now is told by the event of that.
+            let status = status.filter(|status| status.reason == event.reason);
             match status.map(|status| status.health) {
                 Some(health @ (Health::Degraded | Health::Denied | Health::Stopped)) => {
                     warn!(topology, %health, reason, "topology is not well");
                 }
                 Some(health @ Health::Running) => info!(topology, %health, "topology is well"),
-                Some(Health::Starting) | None => debug!(topology, "topology is starting or gone"),
+                Some(Health::Starting) | None => {
+                    debug!(topology, reason, "topology is starting, gone, or changed again")
+                }
             }
         }
     }
