@@ -25,7 +25,7 @@ pub(crate) fn tell(event: &Event, after: &Snapshot) {
                 }
                 Some(health @ Health::Running) => info!(topology, %health, "topology is well"),
                 Some(Health::Starting) | None => {
-                    debug!(topology, reason, "topology is starting, gone, or changed again")
+                    debug!(topology, reason, "topology is starting, gone, or changed again");
                 }
             }
         }
