@@ -15,6 +15,8 @@ pub struct Memory {
     pub pss: u64,
     /// All that it has mapped in memory.
     pub rss: u64,
+    /// What is not backed by a file: program text is given up when memory is short, this is not.
+    pub anonymous: u64,
 }
 
 // === impl Process ===
@@ -33,7 +35,7 @@ impl Process {
             Ok(values.next().ok_or_else(|| format!("no {name} in smaps_rollup"))?.parse()?)
         };
         let private = kib("Private_Clean:")? + kib("Private_Dirty:")?;
-        Ok(Memory { private, pss: kib("Pss:")?, rss: kib("Rss:")? })
+        Ok(Memory { private, pss: kib("Pss:")?, rss: kib("Rss:")?, anonymous: kib("Anonymous:")? })
     }
 
     /// CPU time that all its threads have used.
