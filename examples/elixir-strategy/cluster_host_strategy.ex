@@ -9,7 +9,7 @@ defmodule ClusterHost.Strategy do
 
   The host's topologies have `connect = "none"`. Members that are up are connected, when the host tells a change and at
   each poll. Who is not listed for `disconnect_after` (30_000) milliseconds is disconnected: a host that was started again
-  needs some time to find the members anew. A read that fails changes nothing.
+  needs some time to find the members anew. A read that fails cuts nobody: who was listed before it is forgotten.
   """
   use GenServer
   use Cluster.Strategy
@@ -69,7 +69,7 @@ defmodule ClusterHost.Strategy do
     else
       error ->
         Logger.warning("[#{state.topology}] no members from cluster-host: #{inspect(error)}")
-        state
+        put(state, :seen, %{})
     end
   end
 
