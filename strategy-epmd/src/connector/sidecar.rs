@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use self::{
-    attach::{AttachError, Attached},
+    attach::{Approach, AttachError, Attached},
     session::Session,
 };
 use super::config::{DisconnectLive, ErlangConfig, OnStop};
@@ -179,6 +179,7 @@ impl Shared {
 
 /// Stays attached to the node, or tries to be.
 async fn attend(shared: Rc<Shared>) {
+    let instance = fastrand::u32(..);
     let mut failures: u32 = 0;
     // How the last failure is told: while it is the same kind of failure nothing new is.
     let mut told = None;
@@ -186,7 +187,8 @@ async fn attend(shared: Rc<Shared>) {
     let mut caution = false;
     let mut last: Option<Rc<Session>> = None;
     loop {
-        match attach::attach(&shared.config, &shared.ctx().local(), caution).await {
+        let approach = Approach { instance, caution };
+        match attach::attach(&shared.config, &shared.ctx().local(), approach).await {
             Ok(Attached { session, notices }) => {
                 (failures, told, caution) = (0, None, false);
                 // With it goes what is left of the link before.

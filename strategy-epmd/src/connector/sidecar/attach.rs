@@ -147,27 +147,39 @@ fn chosen(config: &ErlangConfig, local: &LocalNode) -> Option<NodeName> {
     }
 }
 
-/// Attaches. With `caution`, after the node has refused us, it is asked by a name of our own first: for each name that
-/// it has to give it needs memory that it never gets back.
+/// How to attach.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Approach {
+    /// Tells this host from others at the same node.
+    pub(super) instance: u32,
+    /// The last try failed, and the node has taken notice of it.
+    pub(super) caution: bool,
+}
+
+/// Attaches.
+///
+/// By a name of our own, since one that the node makes up has it load `crypto` first, which takes ten times as long as
+/// all the rest. Only where the host part of its name is not known before does the node make up ours; then, with caution, it
+/// is asked by another name first: for each that it makes up it needs memory that it never gets back.
 pub(super) async fn attach(
     config: &ErlangConfig,
     local: &LocalNode,
-    caution: bool,
+    Approach { instance, caution }: Approach,
 ) -> Result<Attached, AttachError> {
     let Found { cookie, exposed } = config.cookie().read()?;
     let dialler = config.dialler();
     let target = find(config, local, &dialler).await?;
-    let host = target.host();
-    if caution {
-        let name = match &target {
-            Target::Named(node) => diagnosis::probe_name(node),
-            Target::At(_) => format!("probing@{host}"),
-        };
-        let name = Name::Static { name: &name, creation: diagnosis::PROBE_CREATION };
+    let (host, creation) = (target.host(), diagnosis::PROBE_CREATION);
+    let own = format!("host-{instance:08x}@{host}");
+    if caution && matches!(target, Target::At(_)) {
+        let name = Name::Static { name: &format!("probing@{host}"), creation };
         dial(&dialler, &target, Hello { name, cookie: cookie.reveal() }).await?;
     }
-    let hello = Hello { name: Name::Dynamic { host: &host }, cookie: cookie.reveal() };
-    let Dialled { peer, stream } = dial(&dialler, &target, hello).await?;
+    let name = match &target {
+        Target::Named(_) => Name::Static { name: &own, creation },
+        Target::At(_) => Name::Dynamic { host: &host },
+    };
+    let Dialled { peer, stream } = dial(&dialler, &target, Hello { name, cookie: cookie.reveal() }).await?;
     let name = NodeName::try_new(&peer.name).map_err(|_no_name| AttachError::Name(peer.name.clone()))?;
     let ticking = Ticking::new(NET_TICKTIME);
     let (writer, heard) = link::start(stream, ticking.clone());
