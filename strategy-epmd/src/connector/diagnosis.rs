@@ -7,14 +7,11 @@ use cluster_sdk::NodeName;
 use super::cookie::Cookie;
 use crate::dist::{
     dial::{DialError, Dialler, is_long},
-    exchange::{HandshakeError, Hello, Name},
+    exchange::{HandshakeError, Hello, Name, UNREGISTERED_CREATION},
 };
 
 /// How long the try may take: less than an operation of the host.
 const WITHIN: Duration = Duration::from_secs(3);
-
-/// Any will do for a node without processes.
-pub(super) const PROBE_CREATION: u32 = 4;
 
 /// A reason for people, or `None` where the host reaches the node.
 pub(super) async fn diagnose(
@@ -24,8 +21,10 @@ pub(super) async fn diagnose(
     cookie: &Cookie,
 ) -> Option<String> {
     let name = probe_name(own);
-    let hello =
-        Hello { name: Name::Static { name: &name, creation: PROBE_CREATION }, cookie: cookie.reveal() };
+    let hello = Hello {
+        name: Name::Static { name: &name, creation: UNREGISTERED_CREATION },
+        cookie: cookie.reveal(),
+    };
     match dialler.dial(node, hello, WITHIN).await {
         // Dropped at once: no more was wanted than to know.
         Ok(_reached) => None,
@@ -37,7 +36,7 @@ pub(super) async fn diagnose(
 
 /// The name for tries that may fail: always the same one of a host, as a node keeps each name that it hears of, and
 /// each that it gives, for as long as it lives.
-pub(super) fn probe_name(own: &NodeName) -> String {
+fn probe_name(own: &NodeName) -> String {
     let name = format!("probing-{own}");
     if NodeName::try_new(&name).is_ok() { name } else { format!("probing@{}", own.host()) }
 }

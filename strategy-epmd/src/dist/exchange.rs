@@ -16,6 +16,9 @@ use super::{
 /// beyond the limit.
 const TLS_ALERT: [u8; 2] = [21, 3];
 
+/// The creation of a node of ours that is registered nowhere: any will do that OTP does not keep for itself.
+pub(crate) const UNREGISTERED_CREATION: u32 = 4;
+
 /// The length in front of each message of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
@@ -100,7 +103,7 @@ pub(crate) enum HandshakeError {
     Io(io::Error),
 }
 
-/// Where in the simultaneous dial we are, when somebody else dials us.
+/// Whether a node that dials us is let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// `ok`, `ok_simultaneous`, or `alive`, after which the other side says whether the older link is dead.
@@ -159,6 +162,29 @@ where
             Ok(Peer { name, creation, flags, own_name, own_creation })
         }
         Message::Ack { .. } => Err(HandshakeError::PeerCookieMismatch),
+        _ => Err(HandshakeError::Unexpected),
+    }
+}
+
+/// Greets a node and leaves it at its challenge, before any cookie comes into play: what it says of itself.
+///
+/// # Errors
+/// [`HandshakeError`].
+pub(crate) async fn greet<S>(stream: &mut S, name: &str) -> Result<Flags, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut messages = Messages { stream, length: Length::Two };
+    let (creation, name) = (UNREGISTERED_CREATION, name.to_owned());
+    messages.send(&Message::Name { flags: Flags::OURS, creation, name }).await?;
+    match Message::decode(&messages.receive().await?)? {
+        Message::Status(Status::Ok | Status::OkSimultaneous) => {}
+        // An earlier greeting is not forgotten there yet.
+        Message::Status(Status::Nok | Status::Alive) => return Err(HandshakeError::Nok),
+        _ => return Err(HandshakeError::Unexpected),
+    }
+    match Message::decode_challenge(&messages.receive().await?)? {
+        Message::Challenge { flags, .. } => Ok(flags),
         _ => Err(HandshakeError::Unexpected),
     }
 }

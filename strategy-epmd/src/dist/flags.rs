@@ -11,7 +11,6 @@ pub(crate) struct Flags(pub(crate) u64);
 
 impl Flags {
     /// A visible node. We are none: who is visible is drawn into `global` and the mesh of everybody.
-    #[cfg(test)]
     pub(crate) const PUBLISHED: Self = Self(1);
     const EXTENDED_REFERENCES: Self = Self(1 << 2);
     const DIST_MONITOR: Self = Self(1 << 3);

@@ -16,31 +16,23 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use cluster_sdk::Context;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::dist::{
+    exchange::{HandshakeError, greet},
     flags::Flags,
-    handshake::{MESSAGE_BYTES_MAX, Message, Status},
 };
 
 /// How long a node may take for its answer. One that is frozen is to hold up nobody for long.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes that our own name has at most, of the 255 characters that are possible.
 const NAME_BYTES_MAX: usize = 200;
-
-/// The node is visible.
-const PUBLISHED: Flags = Flags(1);
 
 /// What nodes said of themselves. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +61,7 @@ impl Kinds {
         if let Some(known) = self.lock().get(&place) {
             return *known;
         }
-        let answer = timeout(ANSWER_WITHIN, greet(at, asker)).await.unwrap_or(Answer::Nothing);
+        let answer = timeout(ANSWER_WITHIN, ask(at, asker)).await.unwrap_or(Answer::Nothing);
         let is_hidden = answer == Answer::Hidden;
         if answer != Answer::Nothing {
             self.lock().insert(place, is_hidden);
@@ -99,41 +91,15 @@ pub(super) fn asker_of(who: &str) -> String {
     format!("listing-{who}@127.0.0.1")
 }
 
-async fn greet(at: SocketAddr, asker: &str) -> Answer {
+async fn ask(at: SocketAddr, asker: &str) -> Answer {
     let Ok(mut stream) = TcpStream::connect(at).await else { return Answer::Nothing };
-    match converse(&mut stream, asker).await {
-        Ok(answer) => answer,
+    match greet(&mut stream, asker).await {
+        Ok(flags) if flags.has(Flags::PUBLISHED) => Answer::Visible,
+        Ok(_hidden) => Answer::Hidden,
+        Err(HandshakeError::Nok) => Answer::Nothing,
         // What closes or talks otherwise does not speak the distribution without TLS.
         Err(_) => Answer::Untold,
     }
-}
-
-async fn converse(stream: &mut TcpStream, asker: &str) -> io::Result<Answer> {
-    stream.set_nodelay(true)?;
-    let hello = Message::Name { flags: Flags::OURS, creation: 1, name: asker.to_owned() }.encode();
-    let length = u16::try_from(hello.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes()[..], &hello].concat()).await?;
-    match Message::decode(&receive(stream).await?).map_err(io::Error::other)? {
-        Message::Status(Status::Ok | Status::OkSimultaneous) => {}
-        // An earlier greeting is not yet forgotten.
-        Message::Status(Status::Nok | Status::Alive) => return Ok(Answer::Nothing),
-        _ => return Ok(Answer::Untold),
-    }
-    match Message::decode_challenge(&receive(stream).await?).map_err(io::Error::other)? {
-        Message::Challenge { flags, .. } if flags.has(PUBLISHED) => Ok(Answer::Visible),
-        Message::Challenge { .. } => Ok(Answer::Hidden),
-        _ => Ok(Answer::Untold),
-    }
-}
-
-async fn receive(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let length = usize::from(stream.read_u16().await?);
-    if length > MESSAGE_BYTES_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut message = vec![0; length];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
 }
 
 #[cfg(test)]

@@ -2,17 +2,14 @@
 
 use cluster_sdk::{LocalNode, NodeName};
 
-/// Whether a host is one of a short name (`-sname`): Erlang takes for a long one what has a dot, and an IPv6 address.
-fn is_short(host: &str) -> bool {
-    !host.contains(['.', ':'])
-}
+use crate::dist::dial::is_long;
 
 /// Why nodes of this host and the local node never connect, where that is so.
 pub(super) fn mismatch(host: &str, local: &LocalNode) -> Option<String> {
     let local: &NodeName = local.name.as_ref()?;
-    let (here, there) = match (is_short(local.host()), is_short(host)) {
-        (true, false) => ("a short name", "a long one"),
-        (false, true) => ("a long name", "a short one"),
+    let (here, there) = match (is_long(local.host()), is_long(host)) {
+        (false, true) => ("a short name", "a long one"),
+        (true, false) => ("a long name", "a short one"),
         _ => return None,
     };
     Some(format!(

@@ -24,7 +24,7 @@ use crate::{
     dist::{
         control::Control,
         dial::{DialError, Dialled, Dialler, LOOPBACK, alive},
-        exchange::{HandshakeError, Hello, Name},
+        exchange::{HandshakeError, Hello, Name, UNREGISTERED_CREATION},
         link::{self, Heard, NET_TICKTIME, Ticking, Word},
         rpc::{Rpc, RpcError},
         serve,
@@ -169,7 +169,7 @@ pub(super) async fn attach(
     let Found { cookie, exposed } = config.cookie().read()?;
     let dialler = config.dialler();
     let target = find(config, local, &dialler).await?;
-    let (host, creation) = (target.host(), diagnosis::PROBE_CREATION);
+    let (host, creation) = (target.host(), UNREGISTERED_CREATION);
     let own = format!("host-{instance:08x}@{host}");
     if caution && matches!(target, Target::At(_)) {
         let name = Name::Static { name: &format!("probing@{host}"), creation };

@@ -3,7 +3,10 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use super::*;
 
@@ -18,7 +21,8 @@ async fn listener(answer: &'static [u8], closes: bool) -> (SocketAddr, Arc<Atomi
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             count.fetch_add(1, Ordering::SeqCst);
-            let _hello = receive(&mut stream).await.unwrap();
+            let mut hello = vec![0; stream.read_u16().await.unwrap().into()];
+            stream.read_exact(&mut hello).await.unwrap();
             stream.write_all(answer).await.unwrap();
             if !closes {
                 open.push(stream);
