@@ -38,10 +38,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 pub(crate) use self::error::TlsError;
-use self::{
-    files::Identity,
-    verifier::{AnyCertificate, AnyName},
-};
+use self::{files::Identity, verifier::Lenient};
 
 /// TLS for the links to BEAM nodes that run with `-proto_dist inet_tls`. The options are those of such a node's
 /// `ssl_dist_optfile`, under their names; one table stands for its `client` and its `server` list.
@@ -267,12 +264,12 @@ impl TlsConfig {
         let builder = match (self.verify, &self.server_name_indication) {
             (Verify::None, _) => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(algorithms))),
+                .with_custom_certificate_verifier(Arc::new(Lenient::any_certificate(algorithms))),
             (Verify::Peer, Expected::Any) => {
                 let roots = self.roots()?;
                 builder
                     .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(AnyName::new(roots, algorithms)))
+                    .with_custom_certificate_verifier(Arc::new(Lenient::any_name(roots, algorithms)))
             }
             (Verify::Peer, Expected::Host | Expected::Name(_)) => {
                 builder.with_root_certificates(self.roots()?)
