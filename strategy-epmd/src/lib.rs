@@ -6,6 +6,7 @@ mod epmd;
 #[doc(hidden)]
 pub mod measure;
 mod strategies;
+mod wire;
 
 pub use connector::{DisconnectLive, Erlang, ErlangConfig, Mode, NodeChoice, OnStop};
 pub use strategies::{

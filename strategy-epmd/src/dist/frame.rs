@@ -7,8 +7,8 @@ mod tests;
 use super::{
     control::Control,
     term::{self, Term, TermError},
-    wire::Bytes,
 };
+use crate::wire::Bytes;
 
 /// Bytes of a frame at most. The names of 200,000 nodes are less.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -17,10 +17,8 @@ mod tests;
 
 use md5::{Digest as _, Md5};
 
-use super::{
-    flags::Flags,
-    wire::{Bytes, Truncated},
-};
+use super::flags::Flags;
+use crate::wire::{Bytes, Truncated};
 
 /// Bytes of a message of the handshake at most: a name of 255 characters and some numbers.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 2_048;

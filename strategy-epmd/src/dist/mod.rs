@@ -19,4 +19,3 @@ pub(crate) mod rpc;
 pub(crate) mod serve;
 pub(crate) mod term;
 pub(crate) mod tls;
-pub(crate) mod wire;

@@ -16,6 +16,8 @@
 
 use std::fmt;
 
+use crate::wire::{Bytes, Truncated};
+
 /// Bytes that a name may have at most: 255 characters, as for every atom.
 const ALIVE_BYTES_MAX: usize = 4 * 255;
 /// Bytes that the answer to `NAMES_REQ` may have at most; some 30,000 nodes.
@@ -120,9 +122,6 @@ pub(crate) enum MessageError {
     NameLength(usize),
 }
 
-/// Bytes as far as they have come.
-struct Reader<'a>(&'a [u8]);
-
 /// `PORT_PLEASE2_REQ`.
 pub(crate) fn port_request(alive: &str) -> Result<Vec<u8>, MessageError> {
     check_name(alive)?;
@@ -154,7 +153,9 @@ pub(crate) fn alive_request(alive: &str, port: u16, kind: NodeKind) -> Result<Ve
 pub(crate) fn port_answer(bytes: &[u8]) -> Result<Option<PortAnswer>, MessageError> {
     match bytes {
         [] | [tag::PORT2_RESP] => Ok(None),
-        [tag::PORT2_RESP, 0, rest @ ..] => Ok(Reader(rest).registered().map(PortAnswer::Registered)),
+        [tag::PORT2_RESP, 0, rest @ ..] => {
+            Ok(registered(&mut Bytes::new(rest)).ok().map(PortAnswer::Registered))
+        }
         [tag::PORT2_RESP, ..] => Ok(Some(PortAnswer::NotRegistered)),
         [other, ..] => Err(MessageError::UnexpectedTag(*other)),
     }
@@ -164,14 +165,27 @@ pub(crate) fn port_answer(bytes: &[u8]) -> Result<Option<PortAnswer>, MessageErr
 pub(crate) fn alive_answer(bytes: &[u8]) -> Result<Option<AliveAnswer>, MessageError> {
     let (result, creation) = match bytes {
         [] | [tag::ALIVE2_RESP | tag::ALIVE2_X_RESP] => return Ok(None),
-        [tag::ALIVE2_X_RESP, result, rest @ ..] => (*result, Reader(rest).u32()),
-        [tag::ALIVE2_RESP, result, rest @ ..] => (*result, Reader(rest).u16().map(u32::from)),
+        [tag::ALIVE2_X_RESP, result, rest @ ..] => (*result, Bytes::new(rest).u32().ok()),
+        [tag::ALIVE2_RESP, result, rest @ ..] => (*result, Bytes::new(rest).u16().ok().map(u32::from)),
         [other, ..] => return Err(MessageError::UnexpectedTag(*other)),
     };
     Ok(match result {
         0 => creation.map(|creation| AliveAnswer::Registered { creation }),
         _ => Some(AliveAnswer::Taken),
     })
+}
+
+/// What follows the result in `PORT2_RESP`.
+fn registered(bytes: &mut Bytes<'_>) -> Result<Registered, Truncated> {
+    let port = bytes.u16()?;
+    let kind = bytes.u8()?.into();
+    let _protocol = bytes.u8()?;
+    let (highest, lowest) = (bytes.u16()?, bytes.u16()?);
+    let length = bytes.u16()?.into();
+    let alive = bytes.take(length)?.to_vec();
+    let length = bytes.u16()?.into();
+    let _extra = bytes.take(length)?;
+    Ok(Registered { port, kind, highest, lowest, alive })
 }
 
 /// `NAMES_RESP`, which is whole once the connection has ended.
@@ -249,47 +263,6 @@ impl fmt::Display for NodeKind {
             Self::Hidden => f.write_str("hidden"),
             Self::Other(byte) => write!(f, "of the unknown kind {byte}"),
         }
-    }
-}
-
-// === impl Reader ===
-
-impl<'a> Reader<'a> {
-    /// What follows the result in `PORT2_RESP`.
-    fn registered(&mut self) -> Option<Registered> {
-        let port = self.u16()?;
-        let kind = self.byte()?.into();
-        let _protocol = self.byte()?;
-        let (highest, lowest) = (self.u16()?, self.u16()?);
-        let alive = self.text()?.to_vec();
-        let _extra = self.text()?;
-        Some(Registered { port, kind, highest, lowest, alive })
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(u8::from_be_bytes)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    /// Bytes with their length in front.
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let length = self.u16()?;
-        let (text, rest) = self.0.split_at_checked(usize::from(length))?;
-        self.0 = rest;
-        Some(text)
     }
 }
 

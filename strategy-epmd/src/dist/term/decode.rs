@@ -1,7 +1,7 @@
 //! Reading terms.
 
 use super::{DEPTH_MAX, Pid, REFERENCE_WORDS_MAX, Reference, TERMS_MAX, Term, VERSION, tag};
-use crate::dist::wire::{Bytes, Truncated};
+use crate::wire::{Bytes, Truncated};
 
 /// Why bytes are no term. Nothing was allocated beyond what they hold; whoever sent them is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

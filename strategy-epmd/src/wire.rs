@@ -1,4 +1,4 @@
-//! Reading big-endian numbers and lengths from the front of a slice: what terms, frames and the handshake share.
+//! Reading big-endian numbers and lengths from the front of a slice: what epmd, terms, frames and the handshake share.
 
 /// The bytes end before what they announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
