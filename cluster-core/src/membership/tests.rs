@@ -2,6 +2,7 @@
 //! connectors and for what is checked after every step whatever the script says.
 
 mod identity;
+mod keeping;
 mod leaving;
 mod linking;
 mod local;
