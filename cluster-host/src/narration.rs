@@ -23,7 +23,7 @@ pub(crate) fn tell(event: &Event, after: &Snapshot) {
                 Some(health @ (Health::Degraded | Health::Denied | Health::Stopped)) => {
                     warn!(topology, %health, reason, "topology is not well");
                 }
-                Some(health @ Health::Running) => info!(topology, %health, "topology is well"),
+                Some(health @ Health::Running) => info!(topology, %health, note = reason, "topology is well"),
                 Some(Health::Starting) | None => {
                     debug!(topology, reason, "topology is starting, gone, or changed again");
                 }

@@ -160,6 +160,11 @@ impl Context {
         self.shared.set_health(&mut self.shared.status(), HealthCode::RUNNING, "");
     }
 
+    /// All is well, with something that whoever runs the host should know: shown with the topology.
+    pub fn healthy_but(&self, note: &str) {
+        self.shared.set_health(&mut self.shared.status(), HealthCode::RUNNING, note);
+    }
+
     /// Something is wrong; what was reported stands. Only changes are passed on, so it may be said at each try.
     pub fn degraded(&self, reason: &str) {
         self.shared.set_health(&mut self.shared.status(), HealthCode::DEGRADED, reason);

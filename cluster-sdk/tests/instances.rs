@@ -39,6 +39,7 @@ struct Script {
 enum Step {
     Report(Vec<String>),
     Healthy,
+    HealthyBut(String),
     Degraded(String),
     Denied(String),
     Count(u64),
@@ -81,6 +82,7 @@ impl Strategy for Scripted {
             match step {
                 Step::Report(names) => ctx.report(view(&names))?,
                 Step::Healthy => ctx.healthy(),
+                Step::HealthyBut(note) => ctx.healthy_but(&note),
                 Step::Degraded(reason) => ctx.degraded(&reason),
                 Step::Denied(reason) => ctx.denied(&reason),
                 Step::Count(add) => ctx.count("things", add),
@@ -242,7 +244,7 @@ fn logs() {
 fn statuses() {
     let steps = json!([
         { "report": ["a@h"] }, "healthy", { "count": 2 }, { "degraded": "x" }, { "degraded": "x" }, { "degraded": "y" },
-        { "report": ["a@h"] }, { "denied": "y" }, "healthy", { "count": 3 }
+        { "report": ["a@h"] }, { "denied": "y" }, { "healthy_but": "z" }, "healthy", { "count": 3 }
     ]);
     let host = start(&steps);
     host.exit().unwrap();
@@ -260,6 +262,7 @@ fn statuses() {
             ("degraded", Some("x"), Some(2)),
             ("degraded", Some("y"), Some(2)),
             ("denied", Some("y"), Some(2)),
+            ("running", Some("z"), Some(2)),
             ("running", None, Some(2)),
             ("running", None, Some(5)),
         ]

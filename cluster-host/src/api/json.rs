@@ -135,7 +135,8 @@ pub struct Topology<'a> {
     pub connector: Cow<'a, str>,
     /// `starting`, `running`, `degraded`, `denied` or `stopped`.
     pub health: Cow<'a, str>,
-    /// Why it is not running.
+    /// Why it is not running; while it is, what whoever runs it should know. It may have several lines: the first one says
+    /// what it is about, the others what to do.
     pub reason: Option<Cow<'a, str>>,
     /// Since when.
     pub since: Time,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure, complain,
-    output::{Colour, count, plain},
+    output::{Colour, count, headline},
 };
 use crate::{
     api::json::{Event, Member, Precision},
@@ -79,7 +79,7 @@ pub(super) fn print(out: &mut dyn Write, event: &Event<'_>, colour: Colour) -> i
         write!(out, "  topology={topology}")?;
     }
     if let Some(reason) = &event.reason {
-        write!(out, "  reason=\"{}\"", plain(reason))?;
+        write!(out, "  reason=\"{}\"", headline(reason))?;
     }
     writeln!(out, "  cursor={}", event.cursor)
 }

@@ -196,6 +196,19 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// The first line of such a text, for a place that has room for one, and a sign that there are more.
+pub(super) fn headline(text: &str) -> String {
+    let mut lines = text.trim_end().lines();
+    let first = plain(lines.next().unwrap_or_default());
+    if lines.next().is_some() { format!("{first} …") } else { first }
+}
+
+/// All of such a text, line by line, where it has more than [`headline`] shows.
+pub(super) fn all_lines(text: &str) -> Option<impl Iterator<Item = String>> {
+    let lines = text.trim_end().lines();
+    (lines.clone().count() > 1).then(|| lines.map(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +225,24 @@ mod tests {
         let future = Time(now + Duration::from_secs(5));
         assert_eq!(age(future, now), "0ms", "a clock that jumped back");
         assert_eq!(until(future, now).as_deref(), Some("5s"));
+    }
+
+    /// Of several lines the first is shown, with a sign, and all where there is room; what could steer a terminal is
+    /// neutralised in each.
+    #[test]
+    fn texts_of_several_lines() {
+        let lines = |text| all_lines(text).map(Iterator::collect::<Vec<_>>);
+        for (text, first, all) in [
+            ("", "", None),
+            ("one", "one", None),
+            ("one\n", "one", None),
+            ("a\tb\x1b[2J", "a\u{fffd}b\u{fffd}[2J", None),
+            ("one\n  two\x07\n\nthree\n", "one …", Some(vec!["one", "  two\u{fffd}", "", "three"])),
+            ("one\r\ntwo\rx", "one …", Some(vec!["one", "two\u{fffd}x"])),
+        ] {
+            assert_eq!(headline(text), first, "{text:?}");
+            assert_eq!(lines(text), all.map(|all| all.into_iter().map(str::to_owned).collect()), "{text:?}");
+        }
     }
 
     /// Colours stand around the text and do not count as width; without colour there is no escape at all.

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use clap::CommandFactory as _;
-use cluster_core::{EventKind, MemberState, Snapshot};
+use cluster_core::{EventKind, Health, MemberState, Snapshot};
 use expect_test::expect;
 use hyper::StatusCode;
 
@@ -75,7 +75,7 @@ fn event_lines() {
     }
     expect![[r#"
         2026-01-01T00:00:00.008Z  node_up           n2@h  up  cursor=0192a5c7d1e8f402:8
-        2026-01-01T00:00:00.009Z  connect_failed    n1@10.0.0.7  down  topology=mesh  reason="connection�refused"  cursor=0192a5c7d1e8f402:9
+        2026-01-01T00:00:00.009Z  connect_failed    n1@10.0.0.7  down  topology=mesh  reason="connection …"  cursor=0192a5c7d1e8f402:9
         2026-01-01T00:00:00.010Z  node_left         n2@h  cursor=0192a5c7d1e8f402:10
         2026-01-01T00:00:00.011Z  topology_changed  topology=gossip  cursor=0192a5c7d1e8f402:11
         2026-01-01T00:00:00.012Z  resync            0 members  cursor=0192a5c7d1e8f402:12
@@ -107,6 +107,45 @@ fn topologies_table() {
           counters: datagrams_bad=4
     "#]]
         .assert_eq(&printed(|out| topologies::print(out, &shape.topologies, now(), Colour::Never)));
+}
+
+/// A reason of several lines has one in the table, and all of them below, to be copied; a topology that runs may have one
+/// too. What could steer a terminal is neutralised in each line.
+#[test]
+fn topologies_with_reasons_of_several_lines() {
+    let named = |name: &str, health, reason: &str| {
+        let mut info = topology();
+        info.name = name.parse().unwrap();
+        (info.plugin, info.last_report) = (None, None);
+        info.counters.clear();
+        info.status.held.clear();
+        info.status.unclaimed.clear();
+        (info.status.health, info.status.reason) = (health, Some(reason.into()));
+        info
+    };
+    let infos = [
+        named("denied", Health::Denied, "may not list\x1b[2J pods. Apply:\nkind: Role\n---\n- \x07x\n"),
+        named("noted", Health::Running, "it polls"),
+        named("polled", Health::Running, "it polls, as it may not watch. Apply:\nkind: Role"),
+    ];
+    let shape = json::Topologies::new(cursor(7), &infos, &Snapshot::default());
+    expect![[r#"
+        NAME    STRATEGY  CONNECTOR  HEALTH   SINCE  MEMBERS  LAST REPORT  RESTARTS  PLUGIN  REASON
+        denied  gossip    none       denied   55s    0        -            1         -       may not list�[2J pods. Apply: …
+        noted   gossip    none       running  55s    0        -            1         -       it polls
+        polled  gossip    none       running  55s    0        -            1         -       it polls, as it may not watch. Apply: …
+
+        denied is denied
+        may not list�[2J pods. Apply:
+        kind: Role
+        ---
+        - �x
+
+        polled is running
+        it polls, as it may not watch. Apply:
+        kind: Role
+    "#]]
+    .assert_eq(&printed(|out| topologies::print(out, &shape.topologies, now(), Colour::Never)));
 }
 
 /// An explanation begins with the verdict, and has what it rests on.

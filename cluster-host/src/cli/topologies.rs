@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure,
-    output::{Cell, Colour, Table, age, pairs, plain},
+    output::{Cell, Colour, Table, age, all_lines, headline, pairs, plain},
 };
 use crate::{
     api::json::{Topologies, Topology},
@@ -72,7 +72,7 @@ pub(super) fn print(
             topology.last_report.map(|at| age(at, now)).unwrap_or_default().into(),
             topology.restarts.to_string().into(),
             Cell::from(topology.plugin.as_deref().unwrap_or_default()),
-            plain(topology.reason.as_deref().unwrap_or_default()).into(),
+            headline(topology.reason.as_deref().unwrap_or_default()).into(),
         ]);
     }
     table.print(out, colour)?;
@@ -90,5 +90,15 @@ pub(super) fn print(
             writeln!(out, "  {title}: {}", plain(&text))?;
         }
     }
-    Ok(())
+    topologies.iter().try_for_each(|topology| print_reason(out, topology, colour))
+}
+
+/// A reason that has lines for whoever is to mend it. They are not indented: what is to be applied is copied from here,
+/// and of YAML the `---` between two documents has to begin its line.
+fn print_reason(out: &mut dyn Write, topology: &Topology<'_>, colour: Colour) -> io::Result<()> {
+    let Some(lines) = topology.reason.as_deref().and_then(all_lines) else {
+        return Ok(());
+    };
+    writeln!(out, "\n{}", colour.bold(&format!("{} is {}", topology.name, topology.health)))?;
+    lines.into_iter().try_for_each(|line| writeln!(out, "{line}"))
 }
