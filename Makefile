@@ -7,9 +7,10 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
+PLUGINS ?= gossip epmd dns k8s
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# What needs network namespaces, or a BEAM.
-APART := --skip lab:: --skip beam:: --skip erlang::
+# What needs network namespaces, a BEAM, or a name server.
+APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot::
 
 .PHONY: help
 help: ## List the targets
@@ -22,12 +23,13 @@ build: ## Build the host in release
 # A crate that is also an rlib gets no link-time optimisation by `cargo build`.
 .PHONY: plugins
 plugins: ## Build this repository's plugins in release, into plugins/
-	for strategy in gossip epmd; do \
+	for strategy in $(PLUGINS); do \
 	    $(CARGO) rustc --release --package strategy-$$strategy --lib --crate-type cdylib; \
 	    install -m 644 $(TARGET)/release/libstrategy_$$strategy.so plugins/; \
 	done
 
 .PHONY: demo
+demo: PLUGINS := gossip
 demo: build plugins ## See it work: three hosts find each other, one is killed, it returns
 	scripts/demo.sh $(TARGET)/release/cluster-host plugins
 
@@ -54,9 +56,10 @@ unit: ## The tests that need loopback only, and those in the documentation
 	$(CARGO) test -- $(APART)
 
 .PHONY: e2e
-e2e: ## The tests that need network namespaces or a BEAM
-	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang::
+e2e: ## The tests that need network namespaces, a BEAM or a name server
+	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns::
 	$(CARGO) test --package strategy-epmd --lib -- beam::
+	$(CARGO) test --package strategy-dns --lib -- knot::
 
 .PHONY: doc
 doc: ## Build the documentation

@@ -12,7 +12,26 @@ needed=(
     escript:erlang-base erlc:erlang-base epmd:erlang-base
     elixir:elixir mix:elixir
     openssl:openssl
+    knotd:knot knotc:knot
 )
+
+# Debian starts a server when it is installed and at each boot, and a name server is not what a developer wants beside
+# the tests. systemd starts no unit that is masked, which an upgrade leaves alone; a policy keeps others from starting it
+# now (README.policy-rc.d of init-system-helpers). One that was installed before is left as it is.
+keep_knot_stopped() {
+    local unit=/etc/systemd/system/knot.service
+    if [[ ! -e $unit && ! -L $unit ]]; then
+        "${as_root[@]}" mkdir -p "${unit%/*}"
+        "${as_root[@]}" ln -s /dev/null "$unit"
+        echo "masked knot.service, so that installing it starts no name server; to use it: systemctl unmask knot"
+    fi
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy && ! -L $policy ]]; then
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+        printf '#!/bin/sh\n[ "$1" != knot ] || exit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+    fi
+}
 
 missing_packages() {
     local entry
@@ -43,6 +62,9 @@ if ((${#missing[@]} > 0)); then
     if ! command -v apt-get >/dev/null; then
         echo "error: no apt-get here; install by other means what Debian has in: ${missing[*]}" >&2
         exit 1
+    fi
+    if [[ " ${missing[*]} " == *" knot "* ]]; then
+        keep_knot_stopped
     fi
     "${as_root[@]}" apt-get update --quiet
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install --yes --quiet --no-install-recommends "${missing[@]}"

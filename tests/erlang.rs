@@ -7,6 +7,7 @@ mod beam;
 mod epmd;
 mod examples;
 mod faults;
+mod kubernetes;
 mod leaving;
 mod libcluster;
 mod mesh;

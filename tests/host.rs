@@ -53,8 +53,10 @@ pub(crate) struct Host {
 /// A plugin directory with copies of what Cargo built.
 pub(crate) struct Plugins(TempDir);
 
+pub(crate) const DNS: &str = "libstrategy_dns.so";
 pub(crate) const EPMD: &str = "libstrategy_epmd.so";
 pub(crate) const GOSSIP: &str = "libstrategy_gossip.so";
+pub(crate) const K8S: &str = "libstrategy_k8s.so";
 pub(crate) const FAULTY: &str = "libplugin_faulty.so";
 pub(crate) const TCP_CONNECTOR: &str = "libplugin_tcp_connector.so";
 

@@ -1,18 +1,20 @@
 //! End to end: real `cluster-host` processes with real `.so` files, real sockets, real network namespaces and a real
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
-//! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir; where they are missing
-//! these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
+//! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS;
+//! where they are missing these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
 #![cfg(test)]
 
 mod api;
 mod beam;
+mod dns;
 mod erlang;
 mod exits;
 mod faults;
 mod formation;
 mod gossip_wire;
 mod host;
+mod kubernetes;
 mod lab;
 mod lan;
 mod links;
