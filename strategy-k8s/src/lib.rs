@@ -24,28 +24,25 @@ mod surroundings;
 mod testing;
 mod trouble;
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
-use cluster_sdk::{Backoff, ConfigError, Context, LocalNode, Result, Strategy, anyhow::bail};
+use cluster_sdk::{ConfigError, Context, LocalNode, Result, Strategy};
 use futures_util::future::{join, join_all};
 use tokio::{sync::mpsc, time::sleep};
 
 use self::{
-    access::Access,
+    access::{Access, AccessError},
     desk::Desk,
     plan::Plan,
     policy::{Own, Policy},
     roster::Roster,
-    source::{Line, Source},
+    source::{BACKOFF, Line, Source},
     surroundings::Surroundings,
 };
 pub use self::{
     config::{Include, KubernetesConfig, LookupMode, Mode, NAMESPACES_MAX, Namespaces, Terminating},
     endpoint::Family,
 };
-
-/// Waits between tries to find the way to the API server: for files that are not there yet.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_millis(1_500) };
 
 /// The strategy `kubernetes`.
 #[derive(Debug)]
@@ -65,16 +62,7 @@ impl Strategy for Kubernetes {
 
     async fn run(config: KubernetesConfig, ctx: Context) -> Result<()> {
         let around = Surroundings::of_this_process();
-        let access = find_way(&config, &around, &ctx).await;
-        let namespaces: Vec<Option<String>> = match (&config.kubernetes_namespace, &access.namespace) {
-            (Some(Namespaces::All), _) => vec![None],
-            (Some(Namespaces::These(names)), _) => names.iter().cloned().map(Some).collect(),
-            (None, Some(own)) => vec![Some(own.clone())],
-            (None, None) => bail!(
-                "no namespace: {:?} is not there; give kubernetes_namespace",
-                config.service_account("namespace")
-            ),
-        };
+        let Way { access, lines } = find_way(&config, &around, &ctx).await;
         let own = Own {
             node: ctx.local().name,
             namespace: access.namespace.clone(),
@@ -82,14 +70,11 @@ impl Strategy for Kubernetes {
             address: around.pod_ip(&config),
         };
         let roster = Roster::new(Policy::new(&config, &around, own));
-        let desk = Rc::new(Desk::new(ctx.clone(), roster, namespaces.len()));
+        let desk = Rc::new(Desk::new(ctx.clone(), roster, lines.len()));
         let plan = Rc::new(Plan::new(&config, access.server()));
-        let mut sources = Vec::new();
-        for (id, namespace) in namespaces.into_iter().enumerate() {
-            let (journal, answers) = mpsc::unbounded_channel();
-            let line = Line { client: access.client(journal)?, answers };
-            sources.push(Source::new(id, namespace, line, Rc::clone(&desk), Rc::clone(&plan)).run());
-        }
+        let sources = lines.into_iter().enumerate().map(|(id, (namespace, line))| {
+            Source::new(id, namespace, line, Rc::clone(&desk), Rc::clone(&plan)).run()
+        });
         let own_name = async {
             loop {
                 ctx.local_changed().await;
@@ -102,16 +87,30 @@ impl Strategy for Kubernetes {
     }
 }
 
+/// The API server, reached by a line for each namespace that is followed, or one for all.
+struct Way {
+    access: Access,
+    lines: Vec<(Option<String>, Line)>,
+}
+
+impl Way {
+    async fn find(config: &KubernetesConfig, around: &Surroundings) -> Result<Self, AccessError> {
+        let access = Access::resolve(config, around).await?;
+        let lines = access.namespaces(config)?.into_iter().map(|namespace| {
+            let (journal, answers) = mpsc::unbounded_channel();
+            access.client(journal).map(|client| (namespace, Line { client, answers }))
+        });
+        let lines = lines.collect::<Result<_, _>>()?;
+        Ok(Self { access, lines })
+    }
+}
+
 /// Finds the way to the API server, however long that takes.
-async fn find_way(config: &KubernetesConfig, around: &Surroundings, ctx: &Context) -> Access {
+async fn find_way(config: &KubernetesConfig, around: &Surroundings, ctx: &Context) -> Way {
     let mut failures = 0_u32;
     loop {
-        let found = Access::resolve(config, around).await;
-        // Its certificates and keys are looked at too.
-        let usable =
-            found.and_then(|access| access.client(mpsc::unbounded_channel().0).map(|_client| access));
-        match usable {
-            Ok(access) => return access,
+        match Way::find(config, around).await {
+            Ok(way) => return way,
             Err(err) => {
                 failures = failures.saturating_add(1);
                 ctx.degraded(&err.to_string());

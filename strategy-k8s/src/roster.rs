@@ -9,7 +9,7 @@
 //! one node. An object that changes touches its own subjects only.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -111,8 +111,8 @@ impl Roster {
             return false;
         }
         self.policy.own.node = node;
-        let all: BTreeSet<_> = self.subjects.keys().cloned().collect();
-        !self.settle(&all).is_empty()
+        let all = self.subjects.keys().cloned().collect();
+        !self.settle(all).is_empty()
     }
 
     /// Whether objects of a scope are known.
@@ -123,20 +123,23 @@ impl Roster {
     /// The objects of a scope are exactly these.
     pub(crate) fn handle_list<O: Object>(&mut self, scope: &Scope, objects: Vec<O>) {
         let gone: Vec<_> = self.objects.keys().filter(|key| scope.has(key)).cloned().collect();
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         for key in &gone {
             self.forget(key, &mut touched);
         }
         for object in objects {
             self.learn(object, &mut touched);
         }
-        self.settle(&touched);
+        // What that changes is told by the view of all.
+        for (subject, outcome) in self.turned(touched) {
+            self.replace(&subject, outcome);
+        }
     }
 
     /// An object is there, new or changed.
     pub(crate) fn handle_object<O: Object>(&mut self, object: O) -> Changes {
         let key = object.key();
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         // What a cut-off list names no more may be there still.
         let kept = if object.is_truncated() { self.sightings(&key) } else { Vec::new() };
         self.forget(&key, &mut touched);
@@ -144,14 +147,14 @@ impl Roster {
         for (subject, endpoint) in kept {
             self.sight(&key, subject, endpoint);
         }
-        self.settle(&touched).into_changes()
+        self.settle(touched).into_changes()
     }
 
     /// An object is gone.
     pub(crate) fn handle_deletion(&mut self, key: &ObjectKey) -> Changes {
-        let mut touched = BTreeSet::new();
+        let mut touched = Vec::new();
         self.forget(key, &mut touched);
-        self.settle(&touched).into_changes()
+        self.settle(touched).into_changes()
     }
 
     /// All nodes. Not complete where an object had no room for all, or not everything was listed yet.
@@ -205,7 +208,7 @@ impl Roster {
         subjects.iter().filter_map(sighting).collect()
     }
 
-    fn forget(&mut self, key: &ObjectKey, touched: &mut BTreeSet<Subject>) {
+    fn forget(&mut self, key: &ObjectKey, touched: &mut Vec<Subject>) {
         let Some(held) = self.objects.remove(key) else {
             return;
         };
@@ -213,7 +216,7 @@ impl Roster {
             if let Some(known) = self.subjects.get_mut(&subject) {
                 known.sightings.retain(|(by, _)| by != key);
             }
-            touched.insert(subject);
+            touched.push(subject);
         }
         if let Some((service, family)) = held.service
             && family == self.policy.prefer
@@ -227,7 +230,7 @@ impl Roster {
         }
     }
 
-    fn learn<O: Object>(&mut self, object: O, touched: &mut BTreeSet<Subject>) {
+    fn learn<O: Object>(&mut self, object: O, touched: &mut Vec<Subject>) {
         let key = object.key();
         let service =
             object.service().map(|(name, family)| ((Arc::clone(&key.namespace), name.into()), family));
@@ -245,7 +248,7 @@ impl Roster {
         }
         for endpoint in object.into_endpoints(self.policy.prefer) {
             let subject = Subject::of(&endpoint);
-            touched.insert(subject.clone());
+            touched.push(subject.clone());
             self.sight(&key, subject, endpoint);
         }
     }
@@ -262,37 +265,41 @@ impl Roster {
         }
     }
 
-    fn touch_service(&self, service: &ServiceKey, touched: &mut BTreeSet<Subject>) {
+    fn touch_service(&self, service: &ServiceKey, touched: &mut Vec<Subject>) {
         let is_of = |held: &&Held| held.service.as_ref().is_some_and(|(other, _)| other == service);
         touched.extend(self.objects.values().filter(is_of).flat_map(|held| held.subjects.iter().cloned()));
     }
 
     /// Looks anew at what comes of subjects, and tells what that changes.
-    fn settle(&mut self, touched: &BTreeSet<Subject>) -> Difference {
+    fn settle(&mut self, touched: Vec<Subject>) -> Difference {
+        let turned = self.turned(touched);
         let mut before: BTreeMap<NodeName, Option<Node>> = BTreeMap::new();
-        let mut outcomes = Vec::with_capacity(touched.len());
-        for subject in touched {
-            let Some(known) = self.subjects.get(subject) else {
-                continue;
-            };
-            let outcome = self.outcome(known);
-            if outcome != known.outcome {
-                for name in [&outcome, &known.outcome].into_iter().filter_map(Outcome::name) {
-                    before.entry(name.clone()).or_insert_with(|| self.node(name).cloned());
-                }
-                outcomes.push((subject, outcome));
-            } else if known.sightings.is_empty() {
-                outcomes.push((subject, outcome));
+        for (subject, outcome) in &turned {
+            let old = self.subjects.get(subject).and_then(|known| known.outcome.name());
+            for name in outcome.name().into_iter().chain(old) {
+                before.entry(name.clone()).or_insert_with(|| self.node(name).cloned());
             }
         }
-        for (subject, outcome) in outcomes {
-            self.replace(subject, outcome);
+        for (subject, outcome) in turned {
+            self.replace(&subject, outcome);
         }
         let changed = |(name, before): (NodeName, Option<Node>)| {
             let after = self.node(&name).cloned();
             (after != before).then_some((name, after))
         };
         Difference(before.into_iter().filter_map(changed).collect())
+    }
+
+    /// The subjects of which something else comes than before, or that nothing names any more.
+    fn turned(&self, mut touched: Vec<Subject>) -> Vec<(Subject, Outcome)> {
+        touched.sort_unstable();
+        touched.dedup();
+        let turn = |subject: Subject| {
+            let known = self.subjects.get(&subject)?;
+            let outcome = self.outcome(known);
+            (outcome != known.outcome || known.sightings.is_empty()).then_some((subject, outcome))
+        };
+        touched.into_iter().filter_map(turn).collect()
     }
 
     fn replace(&mut self, subject: &Subject, outcome: Outcome) {
@@ -329,7 +336,7 @@ impl Roster {
                 Outcome::LeftOut | Outcome::Nameless(_) | Outcome::Own(_) => None,
             });
         // Of several that stay whichever pod's: the order of their coming must not show.
-        nodes.min_by_key(|node| (node.is_leaving(), node.entry_bytes()))
+        nodes.min_by(|a, b| (a.is_leaving(), a.entry_bytes()).cmp(&(b.is_leaving(), b.entry_bytes())))
     }
 
     /// What all that was seen of one subject comes to. Services hear of a change one after the other: what any says of

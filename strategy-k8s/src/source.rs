@@ -29,6 +29,7 @@ use tokio::{
 };
 use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
+pub(crate) use self::retry::BACKOFF;
 use self::retry::Retry;
 use crate::{
     access::Answer,

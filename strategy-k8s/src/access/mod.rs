@@ -28,7 +28,10 @@ pub(crate) use self::{
     gate::{Answer, Gate, Journal},
     token::TokenFile,
 };
-use crate::{config::KubernetesConfig, surroundings::Surroundings};
+use crate::{
+    config::{KubernetesConfig, Namespaces},
+    surroundings::Surroundings,
+};
 
 /// How long a connection may take.
 const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -64,6 +67,9 @@ pub(crate) enum AccessError {
         "{0} is without TLS: the token could be read on the way; write https://, or set insecure_skip_tls_verify = true"
     )]
     Plain(String),
+    /// Nobody says which namespace is meant.
+    #[error("no namespace: {0:?} is not there; give kubernetes_namespace")]
+    NoNamespace(PathBuf),
     /// An address is none.
     #[error(transparent)]
     Address(#[from] address::AddressError),
@@ -136,6 +142,16 @@ impl Access {
         Ok(Self { config, token: None, namespace })
     }
 
+    /// The namespaces that are followed; none is all of them.
+    pub(crate) fn namespaces(&self, config: &KubernetesConfig) -> Result<Vec<Option<String>>, AccessError> {
+        match (&config.kubernetes_namespace, &self.namespace) {
+            (Some(Namespaces::All), _) => Ok(vec![None]),
+            (Some(Namespaces::These(names)), _) => Ok(names.iter().cloned().map(Some).collect()),
+            (None, Some(own)) => Ok(vec![Some(own.clone())]),
+            (None, None) => Err(AccessError::NoNamespace(config.service_account("namespace"))),
+        }
+    }
+
     /// The API server, for messages.
     pub(crate) fn server(&self) -> String {
         self.config.cluster_url.to_string().trim_end_matches('/').to_owned()
@@ -197,5 +213,44 @@ fn readable(path: &Path) -> Result<PathBuf, AccessError> {
     match std::fs::read(path) {
         Ok(_) => Ok(path.to_owned()),
         Err(source) => Err(AccessError::Authority { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_sdk::config;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The namespace is the config's, else that of the service account; where there is neither, that is said.
+    #[test]
+    fn namespaces() {
+        let account = tempfile::tempdir().unwrap();
+        std::fs::write(account.path().join("token"), "t").unwrap();
+        let resolve = |namespace: Option<&str>| {
+            let mut all = json!({
+                "kubernetes_node_basename": "app",
+                "kubernetes_service_name": "app",
+                "kubernetes_service_account_path": account.path(),
+                "insecure_skip_tls_verify": true,
+            });
+            if let Some(namespace) = namespace {
+                all["kubernetes_namespace"] = json!(namespace);
+            }
+            let config: KubernetesConfig = config::parse(all).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let access = runtime.block_on(Access::resolve(&config, &Surroundings::default())).unwrap();
+            access.namespaces(&config).map_err(|err| err.to_string())
+        };
+        let missing = resolve(None).unwrap_err();
+        assert!(
+            missing.contains("no namespace") && missing.contains("give kubernetes_namespace"),
+            "{missing}"
+        );
+        std::fs::write(account.path().join("namespace"), "own\n").unwrap();
+        assert_eq!(resolve(None).unwrap(), [Some("own".to_owned())]);
+        assert_eq!(resolve(Some("other")).unwrap(), [Some("other".to_owned())]);
+        assert_eq!(resolve(Some("*")).unwrap(), [None]);
     }
 }

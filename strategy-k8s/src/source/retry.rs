@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::access::Answer;
 
 /// Waits between tries. The longest is short, as whoever mends something looks whether it helps.
-const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_millis(1_500) };
+pub(crate) const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(100), cap: Duration::from_millis(1_500) };
 /// The API server may ask for a longer wait, up to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 /// A watch that was so long without an error is well.
