@@ -7,6 +7,7 @@
 //! - [`membership::Membership`]: what becomes of it.
 //! - [`EventLog`]: who is told, and how one resumes where one was.
 
+mod attributes;
 mod backoff;
 mod event;
 mod log;
@@ -17,6 +18,7 @@ mod node;
 mod time;
 mod view;
 
+pub use attributes::Attributes;
 pub use backoff::Backoff;
 pub use event::{Cursor, CursorError, Epoch, Event, EventKind};
 pub use log::{Batch, Delivery, EventLog, Log, LogOptions, Start, Subscription};

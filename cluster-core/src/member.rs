@@ -1,10 +1,13 @@
 //! Members as they are shown, and the snapshot of all of them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use imbl::OrdMap;
 
-use crate::name::{NodeName, TopologyName};
+use crate::{
+    attributes::Attributes,
+    name::{NodeName, TopologyName},
+};
 
 /// A node as our view knows it. Immutable: a change makes a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +21,9 @@ pub struct Member {
     /// Grows with each restart of the node, where a source knows it.
     pub incarnation: Option<u64>,
     /// Where it can be reached, by its sources' preference.
-    pub addresses: Vec<String>,
+    pub addresses: Arc<[String]>,
     /// What its sources say of it, merged in the order of topology names.
-    pub attributes: BTreeMap<String, String>,
+    pub attributes: Attributes,
     /// Who vouches for it.
     pub topologies: Vec<Vouched>,
     /// Since when it is in this state.

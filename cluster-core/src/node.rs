@@ -188,7 +188,7 @@ impl Node {
     }
 
     fn entries(&self) -> impl Iterator<Item = (&str, &str)> {
-        Entries { rest: &self.entries }
+        Entries::of(&self.entries)
             .map_while(Result::ok)
             .map(|(key, value)| (str::from_utf8(key).unwrap_or(""), str::from_utf8(value).unwrap_or("")))
     }
@@ -258,8 +258,14 @@ impl<'a> NodeRef<'a> {
 }
 
 /// Iterates over raw entries; an error is the last item.
-struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn of(entries: &'a [u8]) -> Self {
+        Self { rest: entries }
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -287,7 +293,7 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 fn check_entries(name: &NodeName, entries: &[u8]) -> Result<(), NodeError> {
-    for (count, entry) in (Entries { rest: entries }).enumerate() {
+    for (count, entry) in Entries::of(entries).enumerate() {
         if count >= NODE_ENTRIES_MAX {
             return Err(NodeError::TooManyEntries(name.clone()));
         }
@@ -304,7 +310,7 @@ fn check_entries(name: &NodeName, entries: &[u8]) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn push_text(buffer: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(buffer: &mut Vec<u8>, text: &str) {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     let text = text.get(..text.floor_char_boundary(usize::from(length))).unwrap_or(text);
     buffer.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use super::{Membership, connector::Link, topology::Topology, vouch::Vouch};
 use crate::{
+    attributes::Attributes,
     event::{Event, EventKind},
     member::{LinkState, Member, MemberState, Vouched},
     name::{NodeName, TopologyName},
@@ -122,12 +123,13 @@ impl Membership {
             is_self: false,
             state: MemberState::Discovered,
             incarnation: None,
-            addresses: Vec::new(),
-            attributes: BTreeMap::new(),
+            addresses: Arc::default(),
+            attributes: Attributes::default(),
             topologies: Vec::new(),
             since: wall,
             reason: None,
         };
+        let (mut addresses, mut attributes) = (Vec::new(), BTreeMap::new());
         let mut leaving = false;
         let mut was_up = old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down);
         for (topology_name, topology) in &self.topologies {
@@ -137,12 +139,14 @@ impl Membership {
             // Incarnations of different sources do not compare: as with attributes, the first that tells counts.
             member.incarnation = member.incarnation.or_else(|| vouch.node.incarnation());
             for address in vouch.node.addresses() {
-                if !member.addresses.iter().any(|known| known == address) {
-                    member.addresses.push(address.to_owned());
+                if !addresses.contains(&address) {
+                    addresses.push(address);
                 }
             }
-            for (key, value) in vouch.node.attribute_map() {
-                member.attributes.entry(key).or_insert(value);
+            // Of one source the last word about a key counts, of several sources the first one's.
+            let own: BTreeMap<_, _> = vouch.node.attributes().collect();
+            for (key, value) in own {
+                attributes.entry(key).or_insert(value);
             }
             leaving |= vouch.node.is_leaving();
             let link = self.link(topology, name);
@@ -152,6 +156,10 @@ impl Membership {
         if member.topologies.is_empty() {
             return None;
         }
+        member.topologies.shrink_to_fit();
+        member.addresses = addresses.into_iter().map(str::to_owned).collect();
+        member.attributes = attributes.into();
+        member.share(old);
         let link_reason = || member.topologies.iter().find_map(|vouched| vouched.reason.clone());
         (member.state, member.reason) = if leaving {
             (MemberState::Leaving, Some("its source says that it is leaving".into()))
@@ -180,7 +188,7 @@ impl Membership {
             state,
             incarnation: local.incarnation(),
             addresses: local.addresses().map(str::to_owned).collect(),
-            attributes: local.attribute_map(),
+            attributes: local.attributes().collect(),
             topologies: Vec::new(),
             since: old.filter(|old| old.state == state).map_or(wall, |old| old.since),
             reason: self.absence.clone(),
@@ -214,6 +222,19 @@ fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option
 // === impl Member ===
 
 impl Member {
+    /// Has what is the same as before in common with before.
+    fn share(&mut self, old: Option<&Self>) {
+        let Some(old) = old else {
+            return;
+        };
+        if self.addresses == old.addresses {
+            self.addresses = Arc::clone(&old.addresses);
+        }
+        if self.attributes == old.attributes {
+            self.attributes = old.attributes.clone();
+        }
+    }
+
     /// As it is shown in the moment in which it goes.
     fn ended(&self, reason: Option<Arc<str>>, wall: SystemTime) -> Self {
         let is_leaving = self.state == MemberState::Leaving;

@@ -62,7 +62,7 @@ pub struct Member<'a> {
     /// Where it can be reached.
     pub addresses: Cow<'a, [String]>,
     /// What its sources say of it.
-    pub attributes: Cow<'a, BTreeMap<String, String>>,
+    pub attributes: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     /// Who vouches for it.
     pub topologies: Vec<Vouched<'a>>,
     /// Since when it is in this state.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use cluster_core::{
-    Cursor, Epoch, Event, EventKind, EventLog, Health, LinkState, LogOptions, Member, MemberState, Node,
-    NodeName, Snapshot, TopologyStatus, Vouched,
+    Attributes, Cursor, Epoch, Event, EventKind, EventLog, Health, LinkState, LogOptions, Member,
+    MemberState, Node, NodeName, Snapshot, TopologyStatus, Vouched,
     membership::explain::{Attempt, Explanation, LinkExplained, VouchExplained},
 };
 use tempfile::TempDir;
@@ -41,8 +41,8 @@ pub(crate) fn member(name: &str) -> Member {
         is_self: false,
         state: MemberState::Down,
         incarnation: Some(17),
-        addresses: vec!["10.0.0.7:9000".to_owned(), "[fd00::7]:9000".to_owned()],
-        attributes: [("zone".to_owned(), "eu-1".to_owned())].into(),
+        addresses: ["10.0.0.7:9000".to_owned(), "[fd00::7]:9000".to_owned()].into(),
+        attributes: [("zone", "eu-1")].into_iter().collect(),
         topologies: vec![
             vouched("gossip", LinkState::None, None),
             vouched("mesh", LinkState::Down, Some("connection refused")),
@@ -59,8 +59,8 @@ pub(crate) fn bare_member(name: &str, state: MemberState) -> Member {
         is_self: false,
         state,
         incarnation: None,
-        addresses: Vec::new(),
-        attributes: [].into(),
+        addresses: [].into(),
+        attributes: Attributes::default(),
         topologies: Vec::new(),
         since: at(0),
         reason: None,

@@ -563,10 +563,10 @@ pub(super) fn member_text(member: &Member) -> String {
     if let Some(incarnation) = member.incarnation {
         write!(text, "/{incarnation}").unwrap();
     }
-    for address in &member.addresses {
+    for address in member.addresses.iter() {
         write!(text, ":{address}").unwrap();
     }
-    for zone in member.attributes.values() {
+    for (_, zone) in member.attributes.iter() {
         write!(text, "~{zone}").unwrap();
     }
     write!(text, " {}", member.state).unwrap();

@@ -26,7 +26,7 @@ impl<'a> From<&'a CoreMember> for Member<'a> {
             state: member.state.as_str().into(),
             incarnation: member.incarnation,
             addresses: Cow::Borrowed(&member.addresses),
-            attributes: Cow::Borrowed(&member.attributes),
+            attributes: member.attributes.iter().map(|(key, value)| (key.into(), value.into())).collect(),
             topologies: member.topologies.iter().map(vouched).collect(),
             since: member.since.into(),
             reason: text(member.reason.as_ref()),
