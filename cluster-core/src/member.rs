@@ -25,7 +25,7 @@ pub struct Member {
     /// What its sources say of it, merged in the order of topology names.
     pub attributes: Attributes,
     /// Who vouches for it.
-    pub topologies: Vec<Vouched>,
+    pub topologies: Arc<[Vouched]>,
     /// Since when it is in this state.
     pub since: SystemTime,
     /// Why it is in this state, where there is a reason to give.

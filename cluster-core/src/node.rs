@@ -1,6 +1,6 @@
 //! A node as a source describes it, and the flat form in which descriptions travel.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use crate::name::{NameError, NodeName};
 
@@ -113,16 +113,30 @@ impl Node {
     /// attribute is stored with the dot replaced by `_`. What is longer than 65,535 bytes is cut off.
     #[must_use]
     pub fn attribute(self, key: &str, value: &str) -> Self {
-        match key.strip_prefix('.') {
-            Some(rest) => self.with_entry(&format!("_{rest}"), value),
-            None => self.with_entry(key, value),
-        }
+        self.with_attributes([(key, value)])
     }
 
-    fn with_entry(mut self, key: &str, value: &str) -> Self {
+    /// Adds attributes as [`Node::attribute`] does, all at once: where there are many nodes, one by one is a copy of the
+    /// entries for each.
+    #[must_use]
+    pub fn with_attributes<'a>(self, attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let unreserved = |key: &'a str| match key.strip_prefix('.') {
+            Some(rest) => Cow::Owned(format!("_{rest}")),
+            None => Cow::Borrowed(key),
+        };
+        self.with_entries(attributes.into_iter().map(|(key, value)| (unreserved(key), value)))
+    }
+
+    fn with_entry(self, key: &str, value: &str) -> Self {
+        self.with_entries([(Cow::Borrowed(key), value)])
+    }
+
+    fn with_entries<'a>(mut self, added: impl IntoIterator<Item = (Cow<'a, str>, &'a str)>) -> Self {
         let mut entries = self.entries.to_vec();
-        push_text(&mut entries, key);
-        push_text(&mut entries, value);
+        for (key, value) in added {
+            push_text(&mut entries, &key);
+            push_text(&mut entries, value);
+        }
         self.entries = entries.into();
         self
     }

@@ -144,8 +144,10 @@ impl Roster {
         let kept = if object.is_truncated() { self.sightings(&key) } else { Vec::new() };
         self.forget(&key, &mut touched);
         self.learn(object, &mut touched);
-        for (subject, endpoint) in kept {
-            self.sight(&key, subject, endpoint);
+        if let Some(held) = self.objects.get_mut(&key) {
+            for (subject, endpoint) in kept {
+                held.sight(subject, &key, endpoint, &mut self.subjects);
+            }
         }
         self.settle(touched).into_changes()
     }
@@ -159,7 +161,7 @@ impl Roster {
 
     /// All nodes. Not complete where an object had no room for all, or not everything was listed yet.
     pub(crate) fn view(&self, is_complete: bool) -> View {
-        let nodes = self.names.keys().filter_map(|name| self.node(name)).cloned();
+        let nodes = self.names.values().filter_map(|subjects| self.node_of(subjects)).cloned();
         if is_complete && !self.is_truncated() { View::complete(nodes) } else { View::partial(nodes) }
     }
 
@@ -234,35 +236,22 @@ impl Roster {
         let key = object.key();
         let service =
             object.service().map(|(name, family)| ((Arc::clone(&key.namespace), name.into()), family));
-        let held =
-            Held { service: service.clone(), subjects: Vec::new(), is_truncated: object.is_truncated() };
-        self.objects.insert(key.clone(), held);
-        if let Some((service, family)) = service
-            && family == self.policy.prefer
+        if let Some((service, family)) = &service
+            && *family == self.policy.prefer
         {
             let count = self.preferred.entry(service.clone()).or_default();
             *count += 1;
             if *count == 1 {
-                self.touch_service(&service, touched);
+                self.touch_service(service, touched);
             }
         }
+        let is_truncated = object.is_truncated();
+        let mut held = Held { service, subjects: Vec::new(), is_truncated };
         for endpoint in object.into_endpoints(self.policy.prefer) {
-            let subject = Subject::of(&endpoint);
-            touched.push(subject.clone());
-            self.sight(&key, subject, endpoint);
+            held.sight(Subject::of(&endpoint), &key, endpoint, &mut self.subjects);
         }
-    }
-
-    /// Of a pod that an object names twice the first word counts.
-    fn sight(&mut self, key: &ObjectKey, subject: Subject, endpoint: Endpoint) {
-        let sightings = &mut self.subjects.entry(subject.clone()).or_default().sightings;
-        if let Err(place) = sightings.binary_search_by(|(by, _)| by.cmp(key)) {
-            sightings.reserve_exact(1);
-            sightings.insert(place, (key.clone(), endpoint));
-            if let Some(held) = self.objects.get_mut(key) {
-                held.subjects.push(subject);
-            }
-        }
+        touched.extend(held.subjects.iter().cloned());
+        self.objects.insert(key, held);
     }
 
     fn touch_service(&self, service: &ServiceKey, touched: &mut Vec<Subject>) {
@@ -328,27 +317,31 @@ impl Roster {
         }
     }
 
-    /// The node of a name. Of two pods the one that does not end: it is the newer.
     fn node(&self, name: &NodeName) -> Option<&Node> {
-        let nodes =
-            self.names.get(name)?.iter().filter_map(|subject| match &self.subjects.get(subject)?.outcome {
-                Outcome::Node(node) => Some(node),
-                Outcome::LeftOut | Outcome::Nameless(_) | Outcome::Own(_) => None,
-            });
-        // Of several that stay whichever pod's: the order of their coming must not show.
+        self.node_of(self.names.get(name)?)
+    }
+
+    /// The node of a name. Of two pods the one that does not end: it is the newer. Of several that stay whichever: the
+    /// order of their coming must not show.
+    fn node_of(&self, subjects: &[Subject]) -> Option<&Node> {
+        let nodes = subjects.iter().filter_map(|subject| match &self.subjects.get(subject)?.outcome {
+            Outcome::Node(node) => Some(node),
+            Outcome::LeftOut | Outcome::Nameless(_) | Outcome::Own(_) => None,
+        });
         nodes.min_by(|a, b| (a.is_leaving(), a.entry_bytes()).cmp(&(b.is_leaving(), b.entry_bytes())))
     }
 
     /// What all that was seen of one subject comes to. Services hear of a change one after the other: what any says of
     /// its end counts at once.
     fn outcome(&self, known: &Known) -> Outcome {
-        let is_preferred = |endpoint: &Endpoint| Family::of(&endpoint.address) == Some(self.policy.prefer);
+        let is_preferred = |endpoint: &Endpoint| endpoint.family == Some(self.policy.prefer);
         let any_preferred = known.sightings.iter().any(|(_, endpoint)| is_preferred(endpoint));
         let counting = |(key, endpoint): &&(ObjectKey, Endpoint)| {
-            (is_preferred(endpoint) || !any_preferred) && !self.is_passed_over(key)
+            is_preferred(endpoint) || !(any_preferred || self.is_passed_over(key))
         };
-        let seen = || known.sightings.iter().filter(counting).map(|(_, endpoint)| endpoint);
-        let any = |said: fn(&Condition) -> bool| seen().any(|endpoint| said(&endpoint.condition));
+        let seen: Vec<&Endpoint> =
+            known.sightings.iter().filter(counting).map(|(_, endpoint)| endpoint).collect();
+        let any = |said: fn(&Condition) -> bool| seen.iter().any(|endpoint| said(&endpoint.condition));
         let condition = Condition {
             ready: any(|condition| condition.ready),
             serving: any(|condition| condition.serving),
@@ -358,7 +351,7 @@ impl Roster {
             return Outcome::LeftOut;
         };
         let mut nameless = Outcome::LeftOut;
-        for endpoint in seen() {
+        for endpoint in seen {
             match self.policy.naming.name(endpoint) {
                 Ok(name) if self.policy.own.is(endpoint) && self.policy.own.has_other_name(&name) => {
                     return Outcome::Own(name);
@@ -379,20 +372,38 @@ impl Roster {
 }
 
 fn describe(name: NodeName, endpoint: &Endpoint, standing: Standing) -> Node {
-    let mut node = Node::new(name).address(&endpoint.address).attribute("namespace", &endpoint.namespace);
-    if let Some(pod) = &endpoint.pod {
-        node = node.attribute("pod", &pod.name);
-    }
-    if let Some(machine) = &endpoint.machine {
-        node = node.attribute("node", machine);
-    }
-    if let Some(zone) = &endpoint.zone {
-        node = node.attribute("zone", zone);
-    }
-    for (key, value) in endpoint.labels.iter().take(LABELS_MAX) {
-        node = node.attribute(&format!("label/{key}"), value);
-    }
+    let labels: Vec<_> = endpoint.labels.iter().take(LABELS_MAX).collect();
+    let keys: Vec<_> = labels.iter().map(|(key, _)| format!("label/{key}")).collect();
+    let labels = keys.iter().zip(&labels).map(|(key, (_, value))| (key.as_str(), value.as_str()));
+    let known = [
+        ("namespace", Some(&*endpoint.namespace)),
+        ("pod", endpoint.pod.as_ref().map(|pod| pod.name.as_str())),
+        ("node", endpoint.machine.as_deref()),
+        ("zone", endpoint.zone.as_deref()),
+    ];
+    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let node = Node::new(name).address(&endpoint.address).with_attributes(known.chain(labels));
     if standing == Standing::Leaving { node.with_leaving() } else { node }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Notes whom the object names. Of one that it names twice the first word counts.
+    fn sight(
+        &mut self,
+        subject: Subject,
+        key: &ObjectKey,
+        endpoint: Endpoint,
+        subjects: &mut HashMap<Subject, Known>,
+    ) {
+        let sightings = &mut subjects.entry(subject.clone()).or_default().sightings;
+        if let Err(place) = sightings.binary_search_by(|(by, _)| by.cmp(key)) {
+            sightings.reserve_exact(1);
+            sightings.insert(place, (key.clone(), endpoint));
+            self.subjects.push(subject);
+        }
+    }
 }
 
 // === impl Subject ===

@@ -125,11 +125,12 @@ impl Membership {
             incarnation: None,
             addresses: Arc::default(),
             attributes: Attributes::default(),
-            topologies: Vec::new(),
+            topologies: Arc::default(),
             since: wall,
             reason: None,
         };
         let (mut addresses, mut attributes) = (Vec::new(), BTreeMap::new());
+        let mut topologies = Vec::new();
         let mut leaving = false;
         let mut was_up = old.is_some_and(|old| old.is_linked() || old.state == MemberState::Down);
         for (topology_name, topology) in &self.topologies {
@@ -151,12 +152,12 @@ impl Membership {
             leaving |= vouch.node.is_leaving();
             let link = self.link(topology, name);
             was_up |= link.is_some_and(|link| link.turned_at.is_some());
-            member.topologies.push(vouched(topology_name, topology, vouch, link));
+            topologies.push(vouched(topology_name, topology, vouch, link));
         }
-        if member.topologies.is_empty() {
+        if topologies.is_empty() {
             return None;
         }
-        member.topologies.shrink_to_fit();
+        member.topologies = topologies.into();
         member.addresses = addresses.into_iter().map(str::to_owned).collect();
         member.attributes = attributes.into();
         member.share(old);
@@ -189,7 +190,7 @@ impl Membership {
             incarnation: local.incarnation(),
             addresses: local.addresses().map(str::to_owned).collect(),
             attributes: local.attributes().collect(),
-            topologies: Vec::new(),
+            topologies: Arc::default(),
             since: old.filter(|old| old.state == state).map_or(wall, |old| old.since),
             reason: self.absence.clone(),
         }
@@ -232,6 +233,9 @@ impl Member {
         }
         if self.attributes == old.attributes {
             self.attributes = old.attributes.clone();
+        }
+        if self.topologies == old.topologies {
+            self.topologies = Arc::clone(&old.topologies);
         }
     }
 

@@ -43,10 +43,11 @@ pub(crate) fn member(name: &str) -> Member {
         incarnation: Some(17),
         addresses: ["10.0.0.7:9000".to_owned(), "[fd00::7]:9000".to_owned()].into(),
         attributes: [("zone", "eu-1")].into_iter().collect(),
-        topologies: vec![
+        topologies: [
             vouched("gossip", LinkState::None, None),
             vouched("mesh", LinkState::Down, Some("connection refused")),
-        ],
+        ]
+        .into(),
         since: at(1_234),
         reason: Some("link lost: \"peer\" reset".into()),
     }
@@ -61,7 +62,7 @@ pub(crate) fn bare_member(name: &str, state: MemberState) -> Member {
         incarnation: None,
         addresses: [].into(),
         attributes: Attributes::default(),
-        topologies: Vec::new(),
+        topologies: [].into(),
         since: at(0),
         reason: None,
     }

@@ -36,6 +36,9 @@ use crate::{
 /// How long a connection may take.
 const CONNECT_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Bytes that are read from a connection at a time.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
 /// Everything about the way to the API server that is found out once.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
@@ -164,7 +167,9 @@ impl Access {
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
         direct.set_connect_timeout(Some(CONNECT_WITHIN));
-        let executor = TokioExecutor::new();
+        let mut builder = HttpClient::builder(TokioExecutor::new());
+        // It keeps what it once needed.
+        builder.http1_max_buf_size(READ_BYTES_MAX);
         let http = match &kube.proxy_url {
             Some(url) => {
                 let tunnel = Tunnel::new(url.clone(), direct);
@@ -173,11 +178,11 @@ impl Access {
                     None => tunnel,
                 };
                 let connector = kube.rustls_https_connector_with_connector(tunnel).map_err(failed)?;
-                Either::Left(HttpClient::builder(executor).build::<_, Body>(connector))
+                Either::Left(builder.build::<_, Body>(connector))
             }
             None => {
                 let connector = kube.rustls_https_connector_with_connector(direct).map_err(failed)?;
-                Either::Right(HttpClient::builder(executor).build::<_, Body>(connector))
+                Either::Right(builder.build::<_, Body>(connector))
             }
         };
         let http = kube.base_uri_layer().layer(kube.extra_headers_layer().map_err(failed)?.layer(http));

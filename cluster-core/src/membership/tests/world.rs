@@ -570,7 +570,7 @@ pub(super) fn member_text(member: &Member) -> String {
         write!(text, "~{zone}").unwrap();
     }
     write!(text, " {}", member.state).unwrap();
-    for vouched in &member.topologies {
+    for vouched in member.topologies.iter() {
         write!(text, " {}={}", vouched.name, vouched.link).unwrap();
     }
     text

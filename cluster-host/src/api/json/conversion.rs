@@ -59,7 +59,7 @@ impl<'a> Topologies<'a> {
     pub fn new(cursor: Cursor, topologies: &'a [TopologyInfo], snapshot: &Snapshot) -> Self {
         let mut members: BTreeMap<&str, u64> = BTreeMap::new();
         for member in snapshot.members.values() {
-            for vouched in &member.topologies {
+            for vouched in member.topologies.iter() {
                 *members.entry(vouched.name.as_str()).or_default() += 1;
             }
         }
