@@ -5,16 +5,33 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark's results are what it prints")]
 
+mod lines;
 mod process;
+pub mod rollout;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, thread, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use self::process::{Memory, Process};
+pub use self::{
+    lines::Lines,
+    process::{Memory, Process},
+};
 
 /// How often each rival is measured: the median of so many shrugs off a busy machine.
 pub const ROUNDS: usize = 5;
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets time pass.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is that nothing happens for a while, or polled"
+)]
+pub fn pause(time: Duration) {
+    thread::sleep(time);
+}
 
 /// CPU time that this thread has used: other processes do not count, however busy the machine is.
 #[must_use]

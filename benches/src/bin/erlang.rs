@@ -11,17 +11,16 @@
 use std::{
     error::Error,
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    sync::mpsc,
     thread,
     time::Duration,
 };
 
-use benches::{Process, Table, median, ns_each, percentile, wall};
+use benches::{Lines, PATIENCE, Process, Table, median, ns_each, pause, percentile, wall};
 use serde_json::Value;
 
 /// Members that are killed.
@@ -37,8 +36,6 @@ const ATTACHES: usize = 100;
 const SETTLE: Duration = Duration::from_secs(10);
 /// and how long CPU time is watched.
 const WATCH: Duration = Duration::from_secs(10);
-/// How long a start, or the news of an end, may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often is looked for what nobody tells.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -188,11 +185,6 @@ fn nanoseconds_between(begin: Duration, end: Duration) -> f64 {
     ns_each(end.saturating_sub(begin), 1)
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is that nothing happens for a while")]
-fn pause(time: Duration) {
-    thread::sleep(time);
-}
-
 // === where it is measured ===
 
 /// Prints which nodes go down, by the monitor that any Erlang program would use.
@@ -212,9 +204,6 @@ struct Lab {
     epmd_port: u16,
     _epmd: Process,
 }
-
-/// Lines that another process writes, each with the moment when it was here.
-struct Lines(mpsc::Receiver<(Duration, String)>);
 
 // === impl Lab ===
 
@@ -317,43 +306,7 @@ impl Lab {
 
     /// The host's events, from its start on.
     fn events(&self) -> Result<Lines, Box<dyn Error>> {
-        let mut stream = UnixStream::connect(&self.socket)?;
-        // Version 1.0, in which an answer is not cut into chunks.
-        write!(stream, "GET /v1/events?since=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        Ok(Lines::of(BufReader::new(stream)))
-    }
-}
-
-// === impl Lines ===
-
-impl Lines {
-    fn of(mut source: impl BufRead + Send + 'static) -> Self {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            while matches!(source.read_line(&mut line), Ok(bytes) if bytes > 0) {
-                let here = wall();
-                if sender.send((here, line.trim_end().to_owned())).is_err() {
-                    return;
-                }
-                line.clear();
-            }
-        });
-        Self(receiver)
-    }
-
-    /// Waits for a line; with the moment when it was here.
-    fn wait(&self, what: &str, is_it: impl Fn(&str) -> bool) -> Result<Duration, Box<dyn Error>> {
-        let deadline = wall() + PATIENCE;
-        loop {
-            let left = deadline.saturating_sub(wall());
-            let received =
-                self.0.recv_timeout(left).map_err(|error| format!("waiting until {what}: {error}"));
-            let (here, line) = received?;
-            if is_it(&line) {
-                return Ok(here);
-            }
-        }
+        Lines::events(&self.socket)
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use benches::{Process, Table, percentile, wall};
+use benches::{PATIENCE, Process, Table, pause, percentile, wall};
 
 /// Members that are announced.
 const MEMBERS: usize = 100;
@@ -25,8 +25,6 @@ const STARTS: usize = 11;
 const SETTLE: Duration = Duration::from_secs(10);
 /// and how long CPU time is watched.
 const WATCH: Duration = Duration::from_secs(30);
-/// How long a start may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let mut table = Table::new("footprint");
@@ -61,11 +59,6 @@ fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let members = setup.members()?;
     table.check(&format!("{members} members were there, and the local node"), members == MEMBERS + 1);
     Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is measured is that nothing happens for a while")]
-fn pause(time: Duration) {
-    thread::sleep(time);
 }
 
 /// Where the daemon runs.

@@ -10,10 +10,9 @@
 //! The server is the one that the tests have, on a thread of this process: it takes its time from both alike.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     error::Error,
     fs,
-    io::{BufRead, BufReader, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
     process::{Command, ExitCode, Stdio},
@@ -22,7 +21,11 @@ use std::{
     time::Duration,
 };
 
-use benches::{Memory, Process, ROUNDS, Table, median, ns_each, percentile, plugin, wall};
+use benches::{
+    Lines, Memory, PATIENCE, Process, ROUNDS, Table, median, ns_each, pause, percentile, plugin,
+    rollout::{NAMESPACE, Rollout, SERVICE},
+    wall,
+};
 use cluster_host::{Config, Host, Registry};
 use cluster_sdk::{Report, testing::Setting, tracing::level_filters::LevelFilter};
 use futures_util::StreamExt as _;
@@ -34,8 +37,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 use test_apiserver::{
-    ApiServer, Kind, SeenRequest, Served, ServiceAccount,
-    objects::{Endpoint, SLICE_ENDPOINTS_MAX, nth_address, nth_endpoint, slice, slices_of},
+    ApiServer, SeenRequest, Served, ServiceAccount,
+    objects::{SLICE_ENDPOINTS_MAX, nth_address, nth_endpoint, slice, slices_of},
 };
 
 /// Pods of a small and of a large Service.
@@ -52,8 +55,6 @@ const ROLLED: usize = 500;
 const AT_A_TIME: usize = 3;
 /// Between two polls of libcluster.
 const POLLING_INTERVAL: Duration = Duration::from_secs(5);
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How often is looked for what nobody tells.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -64,8 +65,6 @@ const MEMORY_KIB_MAX: u64 = 15 * 1_024;
 const PLUGIN_BYTES_MAX: u64 = 8_500_000;
 
 const PLUGIN: &str = "libstrategy_k8s.so";
-const NAMESPACE: &str = "demo";
-const SERVICE: &str = "app";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -188,7 +187,7 @@ fn rolling_update(table: &mut Table) -> Result<()> {
         note(line);
         all_up(line)
     })?;
-    Rollout::new(ROLLED).run(&lab.server);
+    Rollout::new(ROLLED).run(AT_A_TIME, &lab.server);
     // What comes last: all before it has been told.
     let last = nth_endpoint(SERVICE, 2 * ROLLED);
     lab.server.apply(slice(NAMESPACE, "app-last").service(SERVICE).endpoint(last));
@@ -255,11 +254,6 @@ fn nanoseconds_between(begin: Duration, end: Duration) -> f64 {
     ns_each(end.saturating_sub(begin), 1)
 }
 
-#[expect(clippy::disallowed_methods, reason = "what is measured is that nothing happens for a while")]
-fn pause(time: Duration) {
-    thread::sleep(time);
-}
-
 // === where it is measured ===
 
 /// An API server with a Service, and what a host needs.
@@ -277,9 +271,6 @@ enum Topology {
     Kubernetes,
     None,
 }
-
-/// Lines that somebody else writes, each with the moment when it was here.
-struct Lines(mpsc::Receiver<(Duration, String)>);
 
 // === impl Lab ===
 
@@ -355,21 +346,7 @@ impl Lab {
 
     /// The host's events, from its start on.
     fn events(&self) -> Result<Lines> {
-        let mut stream = UnixStream::connect(self.socket("api"))?;
-        // Version 1.0, in which an answer is not cut into chunks.
-        write!(stream, "GET /v1/events?since=0 HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            let mut source = BufReader::new(stream);
-            let mut line = String::new();
-            while matches!(source.read_line(&mut line), Ok(bytes) if bytes > 0) {
-                if sender.send((wall(), line.trim_end().to_owned())).is_err() {
-                    return;
-                }
-                line.clear();
-            }
-        });
-        Ok(Lines(lines))
+        Lines::events(&self.socket("api"))
     }
 
     /// The versions of the objects that a bare watch tells of. It has listed what there is.
@@ -394,7 +371,7 @@ impl Lab {
                 }
             });
         });
-        let lines = Lines(lines);
+        let lines = Lines::timed(lines);
         lines.wait("the bare watch has listed", |line| line == "listed")?;
         self.server.wait_for("both watch", PATIENCE, |server| server.watches() == 2);
         Ok(lines)
@@ -474,24 +451,6 @@ fn no_plugin(error: &std::io::Error) -> String {
     format!("{PLUGIN}, which `make plugins` builds: {error}")
 }
 
-// === impl Lines ===
-
-impl Lines {
-    /// Waits for a line; with the moment when it was here.
-    fn wait(&self, what: &str, mut is_it: impl FnMut(&str) -> bool) -> Result<Duration> {
-        let deadline = wall() + PATIENCE;
-        loop {
-            let left = deadline.saturating_sub(wall());
-            let received =
-                self.0.recv_timeout(left).map_err(|error| format!("waiting until {what}: {error}"));
-            let (here, line) = received?;
-            if is_it(&line) {
-                return Ok(here);
-            }
-        }
-    }
-}
-
 /// The kind of event that a line of the stream is, and its node.
 fn event(line: &str) -> Option<(String, Option<String>)> {
     let event: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
@@ -516,114 +475,4 @@ fn count_down(mut left: usize, is_it: impl Fn(&str) -> Option<String>) -> impl F
 /// The node of the pod number `index`.
 fn node_name(index: usize) -> String {
     format!("{SERVICE}@{}", nth_address(index))
-}
-
-// === the rolling update ===
-
-/// A Service whose pods are replaced, in slices as the controller keeps them: a new pod goes where there is room.
-struct Rollout {
-    slices: Vec<Vec<Pod>>,
-    old: VecDeque<usize>,
-}
-
-#[derive(Clone, Copy)]
-struct Pod {
-    index: usize,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy)]
-enum Phase {
-    Starting,
-    Ready,
-    Terminating,
-}
-
-// === impl Rollout ===
-
-impl Rollout {
-    fn new(pods: usize) -> Self {
-        let all: Vec<_> = (0..pods).map(|index| Pod { index, phase: Phase::Ready }).collect();
-        Self {
-            slices: all.chunks(SLICE_ENDPOINTS_MAX).map(<[Pod]>::to_vec).collect(),
-            old: (0..pods).collect(),
-        }
-    }
-
-    /// Each new pod starts and is ready, then an old one begins to end and is gone.
-    fn run(mut self, server: &ApiServer) {
-        let mut next = self.old.len();
-        while !self.old.is_empty() {
-            let going: Vec<_> = self.old.drain(..AT_A_TIME.min(self.old.len())).collect();
-            let coming: Vec<_> = (next..next + going.len()).collect();
-            next += going.len();
-            self.start(&coming, server);
-            self.set(&coming, Phase::Ready, server);
-            self.set(&going, Phase::Terminating, server);
-            self.end(&going, server);
-        }
-    }
-
-    fn start(&mut self, indices: &[usize], server: &ApiServer) {
-        for index in indices {
-            let room = self.slices.iter().position(|pods| pods.len() < SLICE_ENDPOINTS_MAX);
-            let number = room.unwrap_or(self.slices.len());
-            self.slices.resize(self.slices.len().max(number + 1), Vec::new());
-            if let Some(pods) = self.slices.get_mut(number) {
-                pods.push(Pod { index: *index, phase: Phase::Starting });
-            }
-        }
-        self.apply(indices, server);
-    }
-
-    fn set(&mut self, indices: &[usize], phase: Phase, server: &ApiServer) {
-        for pod in self.slices.iter_mut().flatten().filter(|pod| indices.contains(&pod.index)) {
-            pod.phase = phase;
-        }
-        self.apply(indices, server);
-    }
-
-    fn end(&mut self, indices: &[usize], server: &ApiServer) {
-        let is_going = |pods: &[Pod]| pods.iter().any(|pod| indices.contains(&pod.index));
-        let touched: Vec<bool> = self.slices.iter().map(|pods| is_going(pods)).collect();
-        for pods in &mut self.slices {
-            pods.retain(|pod| !indices.contains(&pod.index));
-        }
-        self.apply_where(|number, _pods| touched.get(number) == Some(&true), server);
-    }
-
-    fn apply(&self, indices: &[usize], server: &ApiServer) {
-        self.apply_where(|_number, pods| pods.iter().any(|pod| indices.contains(&pod.index)), server);
-    }
-
-    /// Puts slices as they are now; an empty one is deleted.
-    fn apply_where(&self, is_touched: impl Fn(usize, &[Pod]) -> bool, server: &ApiServer) {
-        for (number, pods) in
-            self.slices.iter().enumerate().filter(|(number, pods)| is_touched(*number, pods))
-        {
-            let name = format!("{SERVICE}-{number:05}");
-            if pods.is_empty() {
-                server.delete(Kind::EndpointSlice, NAMESPACE, &name);
-            } else {
-                server.apply(
-                    slice(NAMESPACE, &name).service(SERVICE).endpoints(pods.iter().map(Pod::endpoint)),
-                );
-            }
-        }
-    }
-}
-
-impl Pod {
-    fn endpoint(&self) -> Endpoint {
-        let address = nth_address(self.index);
-        let endpoint = match self.phase {
-            Phase::Starting => Endpoint::not_ready(&address),
-            Phase::Ready => Endpoint::ready(&address),
-            Phase::Terminating => Endpoint::terminating(&address),
-        };
-        endpoint
-            .pod(&format!("{SERVICE}-{}", self.index))
-            .node(&format!("node-{}", self.index % 50))
-            .zone(&format!("zone-{}", self.index % 3))
-    }
 }
