@@ -10,8 +10,6 @@ use crate::config::{Include, Terminating};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) address: String,
-    /// None where the address is a DNS name.
-    pub(crate) family: Option<Family>,
     pub(crate) condition: Condition,
     pub(crate) hostname: Option<String>,
     pub(crate) namespace: Arc<str>,

@@ -18,6 +18,7 @@ mod policy;
 mod report;
 mod rights;
 mod roster;
+mod sighting;
 mod source;
 mod surroundings;
 #[cfg(test)]

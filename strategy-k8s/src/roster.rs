@@ -20,10 +20,8 @@ use crate::{
     naming::Nameless,
     object::{Object, ObjectKey},
     policy::Policy,
+    sighting::Sighting,
 };
-
-/// Labels of one pod that become attributes; the rest is left out.
-const LABELS_MAX: usize = 64;
 
 /// Which objects a list is all there is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub(crate) enum Scope {
 #[derive(Debug)]
 pub(crate) struct Roster {
     policy: Policy,
-    objects: HashMap<ObjectKey, Held>,
+    objects: HashMap<Arc<ObjectKey>, Held>,
     subjects: HashMap<Subject, Known>,
     /// Which subjects are of one name: mostly one, two while an address goes from one pod to the next.
     names: BTreeMap<NodeName, Vec<Subject>>,
@@ -63,7 +61,7 @@ struct Subject(Arc<str>);
 #[derive(Debug, Default)]
 struct Known {
     /// By object, in the order of their keys. A vector, as there are one to three: a tree has room for eleven.
-    sightings: Vec<(ObjectKey, Endpoint)>,
+    sightings: Vec<(Arc<ObjectKey>, Sighting)>,
     /// What comes of them.
     outcome: Outcome,
 }
@@ -138,15 +136,15 @@ impl Roster {
 
     /// An object is there, new or changed.
     pub(crate) fn handle_object<O: Object>(&mut self, object: O) -> Changes {
-        let key = object.key();
+        let key = Arc::new(object.key());
         let mut touched = Vec::new();
         // What a cut-off list names no more may be there still.
         let kept = if object.is_truncated() { self.sightings(&key) } else { Vec::new() };
         self.forget(&key, &mut touched);
         self.learn(object, &mut touched);
         if let Some(held) = self.objects.get_mut(&key) {
-            for (subject, endpoint) in kept {
-                held.sight(subject, &key, endpoint, &mut self.subjects);
+            for (subject, sighting) in kept {
+                held.sight(subject, &key, sighting, &mut self.subjects);
             }
         }
         self.settle(touched).into_changes()
@@ -201,11 +199,11 @@ impl Roster {
         })
     }
 
-    fn sightings(&self, key: &ObjectKey) -> Vec<(Subject, Endpoint)> {
+    fn sightings(&self, key: &ObjectKey) -> Vec<(Subject, Sighting)> {
         let subjects = self.objects.get(key).map(|held| held.subjects.as_slice()).unwrap_or_default();
         let sighting = |subject: &Subject| {
-            let (_, endpoint) = self.subjects.get(subject)?.sightings.iter().find(|(by, _)| by == key)?;
-            Some((subject.clone(), endpoint.clone()))
+            let (_, sighting) = self.subjects.get(subject)?.sightings.iter().find(|(by, _)| **by == *key)?;
+            Some((subject.clone(), sighting.clone()))
         };
         subjects.iter().filter_map(sighting).collect()
     }
@@ -216,7 +214,7 @@ impl Roster {
         };
         for subject in held.subjects {
             if let Some(known) = self.subjects.get_mut(&subject) {
-                known.sightings.retain(|(by, _)| by != key);
+                known.sightings.retain(|(by, _)| **by != *key);
             }
             touched.push(subject);
         }
@@ -233,7 +231,7 @@ impl Roster {
     }
 
     fn learn<O: Object>(&mut self, object: O, touched: &mut Vec<Subject>) {
-        let key = object.key();
+        let key = Arc::new(object.key());
         let service =
             object.service().map(|(name, family)| ((Arc::clone(&key.namespace), name.into()), family));
         if let Some((service, family)) = &service
@@ -248,7 +246,8 @@ impl Roster {
         let is_truncated = object.is_truncated();
         let mut held = Held { service, subjects: Vec::new(), is_truncated };
         for endpoint in object.into_endpoints(self.policy.prefer) {
-            held.sight(Subject::of(&endpoint), &key, endpoint, &mut self.subjects);
+            let sighting = Sighting::new(&endpoint, &self.policy);
+            held.sight(Subject::of(endpoint), &key, sighting, &mut self.subjects);
         }
         touched.extend(held.subjects.iter().cloned());
         self.objects.insert(key, held);
@@ -334,14 +333,14 @@ impl Roster {
     /// What all that was seen of one subject comes to. Services hear of a change one after the other: what any says of
     /// its end counts at once.
     fn outcome(&self, known: &Known) -> Outcome {
-        let is_preferred = |endpoint: &Endpoint| endpoint.family == Some(self.policy.prefer);
-        let any_preferred = known.sightings.iter().any(|(_, endpoint)| is_preferred(endpoint));
-        let counting = |(key, endpoint): &&(ObjectKey, Endpoint)| {
-            is_preferred(endpoint) || !(any_preferred || self.is_passed_over(key))
+        let is_preferred = |sighting: &Sighting| sighting.family == Some(self.policy.prefer);
+        let any_preferred = known.sightings.iter().any(|(_, sighting)| is_preferred(sighting));
+        let counting = |(key, sighting): &&(Arc<ObjectKey>, Sighting)| {
+            is_preferred(sighting) || !(any_preferred || self.is_passed_over(key))
         };
-        let seen: Vec<&Endpoint> =
-            known.sightings.iter().filter(counting).map(|(_, endpoint)| endpoint).collect();
-        let any = |said: fn(&Condition) -> bool| seen.iter().any(|endpoint| said(&endpoint.condition));
+        let seen: Vec<&Sighting> =
+            known.sightings.iter().filter(counting).map(|(_, sighting)| sighting).collect();
+        let any = |said: fn(&Condition) -> bool| seen.iter().any(|sighting| said(&sighting.condition));
         let condition = Condition {
             ready: any(|condition| condition.ready),
             serving: any(|condition| condition.serving),
@@ -351,13 +350,14 @@ impl Roster {
             return Outcome::LeftOut;
         };
         let mut nameless = Outcome::LeftOut;
-        for endpoint in seen {
-            match self.policy.naming.name(endpoint) {
-                Ok(name) if self.policy.own.is(endpoint) && self.policy.own.has_other_name(&name) => {
-                    return Outcome::Own(name);
+        for sighting in seen {
+            match (&sighting.node, standing) {
+                (Ok(node), _) if sighting.is_own && self.policy.own.has_other_name(node.name()) => {
+                    return Outcome::Own(node.name().clone());
                 }
-                Ok(name) => return Outcome::Node(describe(name, endpoint, standing)),
-                Err(err) => nameless = Outcome::Nameless(err),
+                (Ok(node), Standing::Member) => return Outcome::Node(node.clone()),
+                (Ok(node), Standing::Leaving) => return Outcome::Node(node.clone().with_leaving()),
+                (Err(err), _) => nameless = Outcome::Nameless(err.clone()),
             }
         }
         nameless
@@ -371,21 +371,6 @@ impl Roster {
     }
 }
 
-fn describe(name: NodeName, endpoint: &Endpoint, standing: Standing) -> Node {
-    let labels: Vec<_> = endpoint.labels.iter().take(LABELS_MAX).collect();
-    let keys: Vec<_> = labels.iter().map(|(key, _)| format!("label/{key}")).collect();
-    let labels = keys.iter().zip(&labels).map(|(key, (_, value))| (key.as_str(), value.as_str()));
-    let known = [
-        ("namespace", Some(&*endpoint.namespace)),
-        ("pod", endpoint.pod.as_ref().map(|pod| pod.name.as_str())),
-        ("node", endpoint.machine.as_deref()),
-        ("zone", endpoint.zone.as_deref()),
-    ];
-    let known = known.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    let node = Node::new(name).address(&endpoint.address).with_attributes(known.chain(labels));
-    if standing == Standing::Leaving { node.with_leaving() } else { node }
-}
-
 // === impl Held ===
 
 impl Held {
@@ -393,14 +378,14 @@ impl Held {
     fn sight(
         &mut self,
         subject: Subject,
-        key: &ObjectKey,
-        endpoint: Endpoint,
+        key: &Arc<ObjectKey>,
+        sighting: Sighting,
         subjects: &mut HashMap<Subject, Known>,
     ) {
         let sightings = &mut subjects.entry(subject.clone()).or_default().sightings;
         if let Err(place) = sightings.binary_search_by(|(by, _)| by.cmp(key)) {
             sightings.reserve_exact(1);
-            sightings.insert(place, (key.clone(), endpoint));
+            sightings.insert(place, (Arc::clone(key), sighting));
             self.subjects.push(subject);
         }
     }
@@ -409,10 +394,10 @@ impl Held {
 // === impl Subject ===
 
 impl Subject {
-    fn of(endpoint: &Endpoint) -> Self {
+    fn of(endpoint: Endpoint) -> Self {
         let Endpoint { namespace, address, pod, .. } = endpoint;
         Self(match pod {
-            Some(pod) if !pod.uid.is_empty() => pod.uid.as_str().into(),
+            Some(pod) if !pod.uid.is_empty() => pod.uid.into(),
             Some(_) | None => format!("{namespace}/{address}").into(),
         })
     }

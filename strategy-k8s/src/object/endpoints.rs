@@ -76,7 +76,6 @@ impl Address {
     fn read(self, is_ready: bool, namespace: &Arc<str>) -> Endpoint {
         let (pod, namespace) = pod_of(self.target_ref, namespace);
         Endpoint {
-            family: Family::of(&self.ip),
             address: self.ip,
             condition: Condition::new(Some(is_ready), None, None),
             hostname: self.hostname.filter(|hostname| !hostname.is_empty()),

@@ -85,7 +85,6 @@ impl Pod {
         let labels = metadata.object.labels.unwrap_or_default();
         let uid = metadata.object.uid.unwrap_or_default();
         Endpoint {
-            family: Family::of(&address),
             address,
             condition: Condition::new(Some(is_ready), None, Some(metadata.is_terminating)),
             hostname: spec.hostname.filter(|hostname| !hostname.is_empty()),

@@ -82,10 +82,8 @@ impl SliceEndpoint {
     fn read(self, namespace: &Arc<str>) -> Option<Endpoint> {
         let conditions = self.conditions.unwrap_or_default();
         let (pod, namespace) = pod_of(self.target_ref, namespace);
-        let address = self.addresses.into_iter().next()?;
         Some(Endpoint {
-            family: Family::of(&address),
-            address,
+            address: self.addresses.into_iter().next()?,
             condition: Condition::new(conditions.ready, conditions.serving, conditions.terminating),
             hostname: self.hostname.filter(|hostname| !hostname.is_empty()),
             namespace,
