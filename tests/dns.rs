@@ -11,7 +11,9 @@ use std::{
 #[expect(dead_code, reason = "the tests of the crate use more of it")]
 mod server;
 
-use self::server::{Knot, free_port};
+use test_ports::lasting_port;
+
+use self::server::Knot;
 use crate::host::{DNS, Host, Launch, Plugins, outcome};
 
 const A: &str = "app@127.0.0.1";
@@ -96,7 +98,7 @@ fn three_hosts_by_one_name() {
 #[test]
 fn server_dies() {
     let (mut knot, plugins) = (Knot::start(&[("example.", RECORDS)]), Plugins::with(&[DNS]));
-    let port = free_port();
+    let port = lasting_port();
     let _links = ["127.0.0.2", "127.0.0.3"].map(|address| serve(address, port));
     let host = start(&knot, &plugins, A, &format!("{{ tcp = {{ port = {port} }} }}"));
     host.wait_up(&ALL);

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
 };
+
+use test_ports::lasting_port;
 
 use super::need;
 use crate::host::{DEADLINE, now, pause};
@@ -69,19 +70,6 @@ impl Epmd {
 impl Drop for Epmd {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// A port that nobody uses, and that nobody is given by chance while epmd is down: below those that the kernel gives out.
-pub(super) fn lasting_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Tests in other processes begin elsewhere.
-        let number = process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(20_000 + number % 12_000).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

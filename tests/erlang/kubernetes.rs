@@ -4,8 +4,9 @@ use test_apiserver::{
     ApiServer, Served, ServiceAccount,
     objects::{Endpoint, slice},
 };
+use test_ports::lasting_port;
 
-use super::{LENIENT, Pair, Plugins, Site, check_no_nodedown, epmd::lasting_port, wait_formed, wait_linked};
+use super::{LENIENT, Pair, Plugins, Site, check_no_nodedown, wait_formed, wait_linked};
 use crate::host::{EPMD, K8S};
 
 const A: &str = "app@127.0.0.1";

@@ -1,6 +1,8 @@
 //! A host that is itself a node of the distribution.
 
-use super::{A, B, Beam, Site, by_epmd, check_no_nodedown, epmd::lasting_port, set};
+use test_ports::lasting_port;
+
+use super::{A, B, Beam, Site, by_epmd, check_no_nodedown, set};
 use crate::host::Host;
 
 const M: &str = "m@127.0.0.1";

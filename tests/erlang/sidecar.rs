@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use test_ports::lasting_port;
+
 use super::{
-    A, ALL, B, Beam, C, COOKIE, LENIENT, Pair, Site, by_epmd, check_no_nodedown, epmd::lasting_port, reasons,
-    wait_formed, wait_refused,
+    A, ALL, B, Beam, C, COOKIE, LENIENT, Pair, Site, by_epmd, check_no_nodedown, reasons, wait_formed,
+    wait_refused,
 };
 use crate::host::private_directory;
 

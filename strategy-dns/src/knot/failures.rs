@@ -5,11 +5,12 @@ use hickory_resolver::proto::{
     op::ResponseCode,
     rr::{Name, RData, Record, RecordType, rdata::NS},
 };
+use test_ports::lasting_port;
 
 use super::{
     Topology,
     liar::{Liar, add_address, fail, kind},
-    server::{Knot, free_port},
+    server::Knot,
 };
 use crate::Dns;
 
@@ -120,7 +121,7 @@ fn server_gone() {
 fn next_server() {
     let mut knot = Knot::start(&[("example.", RECORDS)]);
     let puzzled = Liar::start(|_, answer| fail(answer, ResponseCode::Refused));
-    let nobody = format!("127.0.0.1:{}", free_port());
+    let nobody = format!("127.0.0.1:{}", lasting_port());
     let options = json!({
         "query": "api.example", "node_basename": "app", "timeout": "300ms", "attempts": 2,
         "nameservers": [puzzled.address(), nobody, knot.address()],

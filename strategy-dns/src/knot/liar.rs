@@ -15,8 +15,7 @@ use hickory_resolver::proto::{
     op::{Message, OpCode, ResponseCode},
     rr::{RData, Record, RecordType, rdata::A},
 };
-
-use super::server::free_port;
+use test_ports::lasting_port;
 
 /// It ends when this is dropped.
 pub(super) struct Liar {
@@ -30,7 +29,7 @@ pub(super) struct Liar {
 impl Liar {
     /// Starts one that makes its answers of a question and of an answer that repeats it.
     pub(super) fn start(lie: impl Fn(&Message, &mut Message) + Send + 'static) -> Self {
-        let port = free_port();
+        let port = lasting_port();
         let socket = UdpSocket::bind(("127.0.0.1", port)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let is_over = Arc::new(AtomicBool::new(false));

@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    net::{TcpListener, UdpSocket},
-    process::{self, Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::Duration,
 };
 
 use tempfile::TempDir;
+use test_ports::lasting_port;
 use tokio::time::Instant;
 
 /// How long anything may take, on a machine that is busy with other things.
@@ -27,7 +26,7 @@ pub(crate) struct Knot {
 impl Knot {
     /// Starts one with these zones: a name with its full stop, and records beside those of the zone itself.
     pub(crate) fn start(zones: &[(&str, &str)]) -> Self {
-        let mut knot = Self { directory: tempfile::tempdir().unwrap(), port: free_port(), child: None };
+        let mut knot = Self { directory: tempfile::tempdir().unwrap(), port: lasting_port(), child: None };
         for (zone, records) in zones {
             knot.write_zone(zone, records);
         }
@@ -180,21 +179,6 @@ impl Drop for Knot {
 /// A short rest between two looks at something that tells nobody of its changes.
 pub(crate) fn rest() {
     thread::park_timeout(Duration::from_millis(20));
-}
-
-/// A port that nobody uses by UDP or TCP, and that nobody is given by chance while its server is down: below those that
-/// the kernel gives out.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        // Tests in other processes begin elsewhere.
-        let number = process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(20_000 + number % 12_000).unwrap();
-        let address = ("127.0.0.1", port);
-        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Fails with the name of the package when a program is missing.
