@@ -50,8 +50,6 @@ const LIST_WITHIN: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_secs(300);
 /// Objects that one list may have. Those of 5,000 pods are 51 slices.
 const OBJECTS_MAX: usize = 100_000;
-/// Objects in one part of a list, as other clients ask for.
-const PAGE_OBJECTS: u32 = 500;
 
 /// A namespace that is followed.
 pub(crate) struct Source<H> {
@@ -135,7 +133,7 @@ impl<H: Host> Source<H> {
     }
 
     async fn watch<O: Object>(&mut self) -> End {
-        let mut events = pin!(watcher(self.api::<O>(), self.watcher_config()));
+        let mut events = pin!(watcher(self.api::<O>(), self.watcher_config::<O>()));
         let mut listed: Vec<O> = Vec::new();
         let mut is_listing = true;
         // Where this is the second choice, it is looked now and then whether the first is possible by now.
@@ -206,14 +204,14 @@ impl<H: Host> Source<H> {
         }
     }
 
-    fn watcher_config(&self) -> watcher::Config {
+    fn watcher_config<O: Object>(&self) -> watcher::Config {
         let semantic =
             if self.plan.use_cached_resources { ListSemantic::Any } else { ListSemantic::MostRecent };
         watcher::Config {
             label_selector: self.plan.label_selector.clone(),
             field_selector: self.plan.field_selector.clone(),
             // From its cache the API server gives all at once.
-            page_size: (!self.plan.use_cached_resources).then_some(PAGE_OBJECTS),
+            page_size: (!self.plan.use_cached_resources).then_some(O::PAGE),
             ..watcher::Config::default()
         }
         .timeout(WATCH_SECS)

@@ -91,7 +91,7 @@ impl Topology {
         for name in diff.unnamed {
             self.own_clock(&name);
             if complete && self.vouches.get(&name).is_some_and(|vouch| vouch.absent.is_none()) {
-                self.vouches.change(&name, |vouch| vouch.absent = Some(absence));
+                self.vouches.change(&name, |vouch| vouch.absent = Some(Box::new(absence)));
                 touched.push(name);
             }
         }
@@ -236,13 +236,13 @@ impl Topology {
     fn renew(&mut self, renewed: Vec<NodeName>, upserts: Vec<Node>, renewal: Renewal) -> Vec<NodeName> {
         let mut touched = renewed;
         touched.retain(|name| self.vouches.change(name, |vouch| vouch.renew(renewal)) == Some(true));
-        for node in upserts {
+        let is_known = |node: &Node| self.vouches.contains(node.name());
+        let (known, fresh): (Vec<_>, Vec<_>) = upserts.into_iter().partition(is_known);
+        touched.extend(fresh.iter().map(|node| node.name().clone()));
+        self.vouches.extend(fresh, renewal);
+        for node in known {
             let name = node.name().clone();
-            let Some(old) = self.vouches.get(&name).map(|vouch| &vouch.node) else {
-                self.vouches.insert(node, renewal);
-                touched.push(name);
-                continue;
-            };
+            let Some(old) = self.vouches.get(&name).map(|vouch| &vouch.node) else { continue };
             let changed = *old != node;
             // The source itself says that a later incarnation has taken over.
             if changed

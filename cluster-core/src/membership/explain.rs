@@ -125,7 +125,7 @@ impl Membership {
 
 impl VouchExplained {
     fn new(name: &TopologyName, topology: &Topology, vouch: &Vouch, now: Now) -> Self {
-        let hold = vouch.absent.and_then(|absence| absence.hold);
+        let hold = vouch.absence().and_then(|absence| absence.hold);
         Self {
             topology: name.clone(),
             node: vouch.node.clone(),
@@ -133,7 +133,7 @@ impl VouchExplained {
             renewed: topology.renewed(vouch).wall,
             expires: topology.expiry(vouch).map(|at| wall(at, now)),
             stale: vouch.stale,
-            absent_rounds: vouch.absent.map_or(0, |absence| absence.rounds),
+            absent_rounds: vouch.absence().map_or(0, |absence| absence.rounds),
             held_until: hold.and_then(|hold| hold.until).map(|at| wall(at, now)),
         }
     }

@@ -110,7 +110,7 @@ impl Topology {
         let of = match by {
             Withdrawal::Named { of } => of,
             Withdrawal::Absent => {
-                let absences = names.iter().filter_map(|name| self.vouches.get(name)?.absent);
+                let absences = names.iter().filter_map(|name| self.vouches.get(name)?.absence());
                 absences.map(|absence| absence.of).max().unwrap_or_default()
             }
         };
@@ -124,7 +124,7 @@ impl Topology {
         for name in names {
             self.vouches.change(name, |vouch| {
                 let first = Absence { since: now, rounds: 0, of, hold: None };
-                vouch.absent.get_or_insert(first).hold.get_or_insert(hold);
+                vouch.absent.get_or_insert_with(|| Box::new(first)).hold.get_or_insert(hold);
             });
         }
     }
@@ -214,7 +214,7 @@ impl Topology {
                 due.expired.push(name);
                 continue;
             }
-            match vouch.absent {
+            match vouch.absence() {
                 Some(Absence { hold: Some(hold), .. }) if hold.until.is_some_and(|until| until <= now) => {
                     self.drop_vouch(&name);
                     due.released.push(name);

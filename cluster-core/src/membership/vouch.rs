@@ -22,7 +22,8 @@ pub(super) struct Vouch {
     pub(super) by_reset: bool,
     /// Expired, and kept only because the link is up.
     pub(super) stale: bool,
-    pub(super) absent: Option<Absence>,
+    /// Rare, and larger than the rest of what a vouch has of its own.
+    pub(super) absent: Option<Box<Absence>>,
     /// Where it stands in [`Vouches::deadlines`]: never too late, but maybe too early.
     armed: Option<Instant>,
 }
@@ -86,8 +87,13 @@ impl Vouch {
         self.stale || self.absent.is_some()
     }
 
+    /// Since when and how the source does not name the node any more.
+    pub(super) fn absence(&self) -> Option<Absence> {
+        self.absent.as_deref().copied()
+    }
+
     pub(super) fn is_held(&self) -> bool {
-        self.absent.is_some_and(|absence| absence.hold.is_some())
+        self.absence().is_some_and(|absence| absence.hold.is_some())
     }
 
     /// Renews the word; true if that ends a doubt.
@@ -103,7 +109,7 @@ impl Vouch {
 
     /// When something is next due by its own clocks: its expiry, the ripeness of its absence, the end of its hold.
     fn due(&self, after: Duration) -> Option<Instant> {
-        let absence = self.absent.and_then(|absence| match absence.hold {
+        let absence = self.absence().and_then(|absence| match absence.hold {
             Some(hold) => hold.until,
             None => Some(later(absence.since, after)),
         });
@@ -163,10 +169,19 @@ impl Vouches {
         &self.held
     }
 
-    pub(super) fn insert(&mut self, node: Node, renewal: Renewal) {
-        let name = node.name().clone();
-        self.by_name.insert(name.clone(), Vouch::new(node, renewal));
-        self.change(&name, |_| ());
+    /// Vouches for nodes that have no vouch yet.
+    pub(super) fn extend(&mut self, nodes: Vec<Node>, renewal: Renewal) {
+        let names: Vec<_> = nodes.iter().map(|node| node.name().clone()).collect();
+        let vouches = nodes.into_iter().map(|node| (node.name().clone(), Vouch::new(node, renewal)));
+        if names.len() >= self.by_name.len() {
+            // A tree that is built at once is half the size of one that grows.
+            self.by_name.append(&mut vouches.collect());
+        } else {
+            self.by_name.extend(vouches);
+        }
+        for name in &names {
+            self.change(name, |_| ());
+        }
     }
 
     pub(super) fn remove(&mut self, name: &NodeName) -> Option<Vouch> {

@@ -47,6 +47,8 @@ resource!(Endpoints, "Endpoints", "", "endpoints");
 impl Object for Endpoints {
     const PLURAL: &'static str = "endpoints";
     const GROUP: &'static str = "";
+    /// Each has up to 1,000 addresses.
+    const PAGE: u32 = 10;
 
     /// An address that has several ports is in several subsets; ready in one is ready.
     fn into_endpoints(self, _prefer: Family) -> Vec<Endpoint> {

@@ -28,6 +28,8 @@ pub(crate) trait Object:
     const PLURAL: &'static str;
     /// The API group that a Role names.
     const GROUP: &'static str;
+    /// Objects in one part of a list. What is read of a part is in memory at once, as text and as objects.
+    const PAGE: u32;
 
     /// The addresses that it names. Of a pod that has both families the preferred one.
     fn into_endpoints(self, prefer: Family) -> Vec<Endpoint>;

@@ -58,6 +58,8 @@ resource!(Pod, "Pod", "", "pods");
 impl Object for Pod {
     const PLURAL: &'static str = "pods";
     const GROUP: &'static str = "";
+    /// As other clients ask for.
+    const PAGE: u32 = 500;
 
     /// One that has ended keeps its address, which may be another's by now.
     fn into_endpoints(self, prefer: Family) -> Vec<Endpoint> {

@@ -58,6 +58,8 @@ resource!(EndpointSlice, "EndpointSlice", "discovery.k8s.io", "endpointslices");
 impl Object for EndpointSlice {
     const PLURAL: &'static str = "endpointslices";
     const GROUP: &'static str = "discovery.k8s.io";
+    /// Each has up to 100 endpoints, where the cluster does not say otherwise.
+    const PAGE: u32 = 20;
 
     fn into_endpoints(self, _prefer: Family) -> Vec<Endpoint> {
         let namespace: Arc<str> = self.metadata.object.namespace.unwrap_or_default().into();

@@ -52,7 +52,7 @@ impl<H: Host> Source<H> {
 
     async fn list<O: Object>(&self) -> Result<Vec<O>, Trouble> {
         let api = self.api::<O>();
-        let config = self.watcher_config();
+        let config = self.watcher_config::<O>();
         let mut params = ListParams {
             label_selector: config.label_selector,
             field_selector: config.field_selector,
