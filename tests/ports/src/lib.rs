@@ -41,7 +41,7 @@ mod tests {
     /// Threads that ask at once get different ports, of the range; then the next one is passed over where it is in use.
     #[test]
     fn different_and_free() {
-        let threads: Vec<_> = (0..8).map(|_| thread::spawn(|| [(); 20].map(|()| lasting_port()))).collect();
+        let threads = [(); 8].map(|()| thread::spawn(|| [(); 20].map(|()| lasting_port())));
         let ports: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert!(ports.iter().all(|port| (FIRST..FIRST + COUNT).contains(port)), "{ports:?}");
         assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
