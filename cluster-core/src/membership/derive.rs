@@ -212,7 +212,7 @@ fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option
         Some("its topology has not heard of it for its time to live; it stays while its link is up")
     } else if vouch.is_held() {
         Some("its source let it go; the prune policy holds it back")
-    } else if vouch.absent.is_some() {
+    } else if vouch.absence().is_some_and(|absence| !absence.superseded) {
         Some("its source does not name it; that does not count yet")
     } else {
         None

@@ -51,6 +51,8 @@ pub enum ReportRefused {
 pub(super) struct Taken {
     /// Nodes whose vouches changed in a way that can be seen.
     pub(super) touched: Vec<NodeName>,
+    /// Nodes that only the source before this one vouched for. They are gone.
+    pub(super) replaced: Vec<NodeName>,
     /// Nodes to be let go, if the prune policy allows.
     pub(super) gone: Vec<NodeName>,
     pub(super) by: Withdrawal,
@@ -87,7 +89,8 @@ impl Topology {
         self.check_limit(&diff)?;
         let renewal = Renewal { now, ttl, by_reset: true };
         let mut touched = Vec::new();
-        let absence = Absence { since: now.instant, rounds: 0, of: self.vouches.len(), hold: None };
+        let absence =
+            Absence { since: now.instant, rounds: 0, of: self.vouches.len(), hold: None, superseded: false };
         for name in diff.unnamed {
             self.own_clock(&name);
             if complete && self.vouches.get(&name).is_some_and(|vouch| vouch.absent.is_none()) {
@@ -96,6 +99,9 @@ impl Topology {
             }
         }
         touched.extend(self.renew(diff.renewed, diff.upserts, renewal));
+        // A new source that names nobody may err like any other.
+        let has_spoken = complete && !nodes.is_empty() && !self.spec.prune.never;
+        let replaced = if has_spoken { self.end_superseded() } else { Vec::new() };
         self.awaits_reset = false;
         self.reset = Some(LastReset {
             complete,
@@ -107,7 +113,7 @@ impl Topology {
         });
         let gone = if complete { self.count_round() } else { Vec::new() };
         let by = Withdrawal::Absent;
-        Ok(Taken { touched, gone, by })
+        Ok(Taken { touched, replaced, gone, by })
     }
 
     /// Takes single changes. Removals come first: who is named in both is there.
@@ -145,7 +151,7 @@ impl Topology {
         let by = Withdrawal::Named { of: self.vouches.len() };
         let renewal = Renewal { now, ttl: changes.ttl, by_reset: false };
         let touched = self.renew(Vec::new(), upserts, renewal);
-        Ok(Taken { touched, gone, by })
+        Ok(Taken { touched, replaced: Vec::new(), gone, by })
     }
 
     /// Compares a list with the last one, or where that is not to be had, with the vouches.
@@ -270,7 +276,8 @@ impl Topology {
             let is_ripe = self.vouches.change(name, |vouch| {
                 let Some(absence) = &mut vouch.absent else { return false };
                 absence.rounds = absence.rounds.saturating_add(1);
-                absence.hold.is_none() && absence.rounds >= policy.rounds
+                let counts = absence.superseded || absence.rounds >= policy.rounds;
+                absence.hold.is_none() && counts
             });
             is_ripe == Some(true)
         });

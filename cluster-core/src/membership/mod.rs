@@ -45,6 +45,7 @@ pub use self::{
     prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
     tombstones::TOMBSTONES_MAX,
     topology::TopologySpec,
+    vouch::SUPERSEDED_MAX,
 };
 use crate::{
     event::Event,
@@ -147,6 +148,13 @@ impl Membership {
         self.connectors.insert(spec.id, Connector::new(spec));
     }
 
+    /// Changes how a connector is used: its limits, and what is known of its links. What it does is its own business.
+    pub fn change_connector(&mut self, spec: ConnectorSpec) {
+        if let Some(connector) = self.connectors.get_mut(&spec.id) {
+            connector.spec = spec;
+        }
+    }
+
     /// Removes a connector and forgets its links, without cutting any.
     pub fn remove_connector(&mut self, id: ConnectorId, now: Now) {
         let Some(connector) = self.connectors.remove(&id) else {
@@ -170,6 +178,43 @@ impl Membership {
         self.topologies.insert(name.clone(), Topology::new(spec));
         self.publish_status(&name, now);
         self.pump(now);
+    }
+
+    /// Changes how a topology is held and linked; what it vouches for stays. One that is not there is added.
+    pub fn change_topology(&mut self, spec: TopologySpec, now: Now) {
+        let name = spec.name.clone();
+        let Some(topology) = self.topologies.get_mut(&name) else {
+            return self.add_topology(spec, now);
+        };
+        let connectors = [topology.spec.connector, spec.connector];
+        topology.change(spec);
+        if let [before, after] = connectors
+            && before != after
+        {
+            for id in connectors.into_iter().flatten() {
+                if let Some(connector) = self.connectors.get_mut(&id) {
+                    connector.unclaimed_changed = true;
+                }
+            }
+            let names: Vec<_> = topology.vouches.names().cloned().collect();
+            let cause = Cause::topology(&name, "its topology has another connector");
+            for node in &names {
+                self.settle(node, &cause, now);
+            }
+        }
+        self.publish_status(&name, now);
+        // By another policy something may have been due for some time.
+        self.handle_timeout(now);
+    }
+
+    /// The next instance of a topology's strategy asks another source. What was vouched for stays until that has given a
+    /// whole view, in which the prune policy does not hold back whom it leaves out unless it names nobody; without one,
+    /// for [`SUPERSEDED_MAX`], after which the policy decides.
+    pub fn supersede(&mut self, name: &TopologyName, now: Now) {
+        if let Some(topology) = self.topologies.get_mut(name) {
+            topology.supersede(now.instant);
+            self.publish_status(name, now);
+        }
     }
 
     /// Removes a topology and all that it vouched for.

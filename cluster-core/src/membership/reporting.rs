@@ -50,6 +50,10 @@ impl Membership {
         for node in &taken.touched {
             self.settle(node, &cause, now);
         }
+        let cause = Cause::topology(name, "its topology has another source now, which does not name it");
+        for node in &taken.replaced {
+            self.settle(node, &cause, now);
+        }
         self.withdraw(name, &taken.gone, taken.by, now);
         self.publish_status(name, now);
         self.pump(now);

@@ -1,6 +1,7 @@
 //! Scripts against the membership in virtual time. See `script` for the language, `world` for who plays the
 //! connectors and for what is checked after every step whatever the script says.
 
+mod changing;
 mod identity;
 mod keeping;
 mod leaving;

@@ -123,7 +123,7 @@ impl Topology {
         let hold = Hold { until: (!policy.never).then(|| later(now, policy.hold)) };
         for name in names {
             self.vouches.change(name, |vouch| {
-                let first = Absence { since: now, rounds: 0, of, hold: None };
+                let first = Absence { since: now, rounds: 0, of, hold: None, superseded: false };
                 vouch.absent.get_or_insert_with(|| Box::new(first)).hold.get_or_insert(hold);
             });
         }
@@ -220,7 +220,7 @@ impl Topology {
                     due.released.push(name);
                 }
                 // Whoever withdraws or holds it arms it again.
-                Some(Absence { hold: None, since, .. }) if later(since, self.spec.prune.after) <= now => {
+                Some(absence) if absence.hold.is_none() && absence.ripe_at(self.spec.prune.after) <= now => {
                     due.ripe.push(name);
                 }
                 _ => drop(self.vouches.change(&name, |_| ())),
@@ -242,6 +242,36 @@ impl Topology {
         for name in &named {
             self.own_clock(name);
         }
+    }
+
+    /// Is held by another policy, or linked by another connector, from now on.
+    pub(super) fn change(&mut self, spec: TopologySpec) {
+        self.vouches.set_after(spec.prune.after);
+        self.spec = spec;
+    }
+
+    /// Another source takes the place of this one: what was vouched for stays until that has spoken. Which
+    /// incarnations are dead is one source's word alone.
+    pub(super) fn supersede(&mut self, now: Instant) {
+        let of = self.vouches.len();
+        let absence = Absence { since: now, rounds: 0, of, hold: None, superseded: true };
+        self.vouches.change_all(|vouch| {
+            vouch.absent.get_or_insert_with(|| Box::new(absence)).superseded = true;
+        });
+        self.tombstones = Tombstones::default();
+        self.forget_list();
+        self.awaits_reset = true;
+    }
+
+    /// Ends what only the source before this one vouched for, now that this one has named whom it knows.
+    pub(super) fn end_superseded(&mut self) -> Vec<NodeName> {
+        let is_superseded = |name: &&NodeName| {
+            let absence = self.vouches.get(name).and_then(Vouch::absence);
+            absence.is_some_and(|absence| absence.superseded)
+        };
+        let names: Vec<_> = self.vouches.absent().iter().filter(is_superseded).cloned().collect();
+        names.iter().for_each(|name| self.drop_vouch(name));
+        names
     }
 
     /// The strategy does not run any more.

@@ -37,7 +37,12 @@ pub(super) struct Absence {
     /// Members that the topology had when the source let it go: whom it names instead does not dilute the loss.
     pub(super) of: usize,
     pub(super) hold: Option<Hold>,
+    /// Another source has taken the place of the one that named the node, and has not spoken yet.
+    pub(super) superseded: bool,
 }
+
+/// How long the word of a source that was superseded counts, if the one after it says nothing.
+pub const SUPERSEDED_MAX: Duration = Duration::from_secs(60);
 
 /// A withdrawal held back by the prune policy.
 #[derive(Debug, Clone, Copy)]
@@ -111,10 +116,19 @@ impl Vouch {
     fn due(&self, after: Duration) -> Option<Instant> {
         let absence = self.absence().and_then(|absence| match absence.hold {
             Some(hold) => hold.until,
-            None => Some(later(absence.since, after)),
+            None => Some(absence.ripe_at(after)),
         });
         let expiry = self.expires.filter(|_| !self.stale && !self.by_reset);
         absence.into_iter().chain(expiry).min()
+    }
+}
+
+// === impl Absence ===
+
+impl Absence {
+    /// When it counts without another view.
+    pub(super) fn ripe_at(self, after: Duration) -> Instant {
+        later(self.since, if self.superseded { SUPERSEDED_MAX } else { after })
     }
 }
 
@@ -214,6 +228,14 @@ impl Vouches {
             put(&mut self.held, name, is.1);
         }
         Some(result)
+    }
+
+    /// Absence counts after so long from now on.
+    pub(super) fn set_after(&mut self, after: Duration) {
+        if self.after != after {
+            self.after = after;
+            self.change_all(|_| ());
+        }
     }
 
     /// Changes all vouches and arms them anew.

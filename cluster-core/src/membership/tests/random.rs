@@ -10,7 +10,7 @@ use proptest::{
 };
 
 use super::{
-    super::PrunePolicy,
+    super::{ConnectorId, PrunePolicy},
     script::{ERL, KEPT, Op, TCP, obliging, refusing, topology, wait},
     world::World,
 };
@@ -90,6 +90,8 @@ fn op() -> impl Strategy<Value = Op> {
         topology().prop_map(Op::Start),
         topology().prop_map(|name| Op::Degraded(name, "403")),
         topology().prop_map(Op::Remove),
+        topology().prop_map(Op::Supersede),
+        (topology(), select(vec![None, TCP, ERL])).prop_map(changed),
         topology().prop_map(added),
         select(&NAMES[..]).prop_map(Op::Forget),
         prop_oneof![Just("me/2"), Just("me/3~eu"), Just("a"), Just("b:1.1")]
@@ -101,6 +103,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0_u64..400).prop_map(Duration::from_secs),
     ];
     prop_oneof![8 => reports(), 8 => links, 3 => faults, 5 => time.prop_map(Op::Wait)]
+}
+
+/// Linked in another way than it was added, or held by another policy.
+fn changed((name, connector): (&'static str, Option<ConnectorId>)) -> Op {
+    let prune = PrunePolicy { after: Duration::from_secs(3), ..PrunePolicy::default() };
+    Op::Change(name, connector, prune)
 }
 
 /// One without a connector, two that share one, one with another.

@@ -21,6 +21,10 @@ pub(super) enum Op {
     Topology(&'static str, Option<ConnectorId>, PrunePolicy),
     /// One without a connector that may have three members.
     Small(&'static str),
+    /// A topology is held or linked in another way.
+    Change(&'static str, Option<ConnectorId>, PrunePolicy),
+    /// Another source takes the place of a topology's own.
+    Supersede(&'static str),
     /// A topology is removed.
     Remove(&'static str),
     /// A `Reset` of a topology.
@@ -227,8 +231,9 @@ impl fmt::Display for Op {
             Err(reason) => format!("failed: {reason}"),
         };
         match self {
-            Self::Topology(name, id, policy) => {
-                write!(f, "topology {name} by {}", id.map_or("none", connector))?;
+            Self::Topology(name, id, policy) | Self::Change(name, id, policy) => {
+                let verb = if matches!(self, Self::Change(..)) { "changed " } else { "" };
+                write!(f, "{verb}topology {name} by {}", id.map_or("none", connector))?;
                 let default = PrunePolicy::default();
                 if policy.never {
                     f.write_str(", prune never")
@@ -239,6 +244,7 @@ impl fmt::Display for Op {
                 }
             }
             Self::Small(name) => write!(f, "topology {name} of three by none"),
+            Self::Supersede(name) => write!(f, "{name} has another source"),
             Self::Remove(name) => write!(f, "remove {name}"),
             Self::Complete(name, nodes, time) => write!(f, "{name} is [{nodes}]{}", ttl(time)),
             Self::Partial(name, nodes, time) => write!(f, "{name} has [{nodes}]{}", ttl(time)),

@@ -128,17 +128,16 @@ impl World {
                 self.membership.add_topology(spec, now);
             }
             Op::Topology(name, connector, prune) => {
-                // A connector runs from when it is first used.
-                if let Some(id) = connector.filter(|id| !self.membership.connectors[id].running) {
-                    self.input(id, LinkInput::Started);
-                }
-                let spec = TopologySpec {
-                    name: topology(name),
-                    connector: *connector,
-                    prune: *prune,
-                    members_max: MEMBERS_MAX,
-                };
+                let spec = self.spec(name, *connector, *prune);
                 self.membership.add_topology(spec, now);
+                self.buried.retain(|(of, _), _| of != name);
+            }
+            Op::Change(name, connector, prune) => {
+                let spec = self.spec(name, *connector, *prune);
+                self.membership.change_topology(spec, now);
+            }
+            Op::Supersede(name) => {
+                self.membership.supersede(&topology(name), now);
                 self.buried.retain(|(of, _), _| of != name);
             }
             Op::Remove(name) => {
@@ -183,6 +182,14 @@ impl World {
             Op::Obliging(id, answer) => self.oblige(*id, *answer),
             other => self.connector_says(other),
         }
+    }
+
+    /// A topology's, whose connector runs from when it is first used.
+    fn spec(&mut self, name: &str, connector: Option<ConnectorId>, prune: PrunePolicy) -> TopologySpec {
+        if let Some(id) = connector.filter(|id| !self.membership.connectors[id].running) {
+            self.input(id, LinkInput::Started);
+        }
+        TopologySpec { name: topology(name), connector, prune, members_max: MEMBERS_MAX }
     }
 
     fn tell_unclaimed(&mut self, name: &str) {
