@@ -42,6 +42,7 @@
 //!   tokio is shared with the host.
 //! - A panic ends the instance, not the host. Log with `tracing`: the host gets it.
 //! - Configs are typed; [`config::parse`] finds all errors at once. A [`Secret`] never shows its value.
+//! - A [`NameTemplate`] lets whoever writes the config say how nodes are named: `"{basename}@{ip}"`.
 //! - Never install a signal handler: signals are the host's.
 //! - [`testing::TestHost`] runs any of the three without a host.
 
@@ -59,6 +60,7 @@ mod offer;
 mod runtime;
 mod secret;
 mod strategy;
+mod template;
 pub mod testing;
 
 pub use anyhow::{self, Error, Result};
@@ -80,3 +82,6 @@ pub use local::{LocalIdentity, LocalNode, LocalReport};
 pub use offer::{OfferDef, OfferKind};
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError};
 pub use strategy::Strategy;
+pub use template::{
+    AnyPlaceholder, NameTemplate, NameTemplateError, Placeholders, Suggestion, TemplateValues, UnnamedError,
+};

@@ -97,8 +97,8 @@ impl<'a> Shape<'a> {
         let mut values: Vec<Value> = Vec::new();
         for schema in &self.schemas {
             let given = ["default", "const"].into_iter().filter_map(|word| schema.get(word));
-            let choices = schema.get("enum").and_then(Value::as_array).into_iter().flatten().take(1);
-            values.extend(given.chain(choices).cloned());
+            let lists = ["enum", "examples"].into_iter().filter_map(|word| schema.get(word)?.as_array());
+            values.extend(given.chain(lists.filter_map(|list| list.first())).cloned());
             values.extend(types(schema).filter_map(|name| stand_in(name, schema)));
         }
         // For types that check more than their schema tells: names of nodes, addresses.

@@ -1,0 +1,62 @@
+//! Where the values of placeholders come from.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
+};
+
+use serde_json::Value;
+
+/// What is known of one node, by the names of placeholders.
+pub trait TemplateValues {
+    /// The value for a placeholder; nothing where the node has none.
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>>;
+}
+
+/// Pairs of a name and a value; of doubles the first.
+impl<K: AsRef<str>, V: AsRef<str>> TemplateValues for [(K, V)] {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        let found = self.iter().find(|(name, _)| name.as_ref() == placeholder);
+        found.map(|(_, value)| value.as_ref().into())
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>, const N: usize> TemplateValues for [(K, V); N] {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        self.as_slice().value(placeholder)
+    }
+}
+
+impl<K: AsRef<str>, V: AsRef<str>> TemplateValues for Vec<(K, V)> {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        self.as_slice().value(placeholder)
+    }
+}
+
+impl TemplateValues for BTreeMap<String, String> {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        self.get(placeholder).map(Into::into)
+    }
+}
+
+impl<S: BuildHasher> TemplateValues for HashMap<String, String, S> {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        self.get(placeholder).map(Into::into)
+    }
+}
+
+/// An object of JSON: its key of that name, or, by dots, one of the objects in it. Texts, numbers, true and false have
+/// values.
+impl TemplateValues for Value {
+    fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+        let found = self
+            .get(placeholder)
+            .or_else(|| placeholder.split('.').try_fold(self, |value, key| value.get(key)));
+        match found? {
+            Self::String(text) => Some(text.into()),
+            found @ (Self::Number(_) | Self::Bool(_)) => Some(found.to_string().into()),
+            Self::Null | Self::Array(_) | Self::Object(_) => None,
+        }
+    }
+}
