@@ -68,7 +68,7 @@ pub enum NodeError {
 }
 
 /// One record of a [`NodeList`](crate::view::NodeList), borrowed: not validated beyond its structure.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeRef<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) entries: &'a [u8],

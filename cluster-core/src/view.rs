@@ -44,8 +44,8 @@ pub enum Report {
     Apply(Changes),
 }
 
-/// Flat records (see [`Node`](crate::Node)), sorted by name, each name once.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// Flat records (see [`Node`](crate::Node)), sorted by name, each name once. Two lists are equal if their records are.
+#[derive(Clone, Default)]
 pub struct NodeList {
     bytes: Vec<u8>,
     /// Offset of each record, in the order of names.
@@ -79,6 +79,12 @@ impl View {
     /// A partial view: of who is not named nothing is known.
     pub fn partial(nodes: impl IntoIterator<Item = Node>) -> Self {
         Self { completeness: Completeness::Partial, ttl: None, nodes: nodes.into_iter().collect() }
+    }
+
+    /// The names of the nodes, in their order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.nodes.iter().map(|record| str::from_utf8(record.name).unwrap_or_default()).collect()
     }
 
     /// Limits how long the view vouches for its nodes.
@@ -239,6 +245,15 @@ impl NodeList {
         &self.bytes
     }
 }
+
+/// However the records lie in the bytes.
+impl PartialEq for NodeList {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for NodeList {}
 
 impl std::fmt::Debug for NodeList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -137,6 +137,7 @@ impl JsonSchema for ConfigDuration {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "duration",
             "description": "a duration: \"500ms\", \"30s\", \"5m\", \"1h\", or a number of milliseconds",
             "anyOf": [
                 { "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h)?$" },

@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     abi::{link::HostLink, table::Code},
+    clock::Clock,
     connector::Operation,
     context::{Shared, Stop, StopReason},
     local::LocalNode,
@@ -29,6 +30,13 @@ pub(crate) struct Launch {
     pub(crate) log_level: String,
 }
 
+/// What the body of an instance's thread is told beside its work.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) log_level: String,
+    pub(crate) clock: Clock,
+}
+
 /// What reaches a connector from its host.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -42,6 +50,7 @@ pub(crate) struct Thread {
     kind: OfferKind,
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
+    clock: Clock,
     handle: JoinHandle<()>,
 }
 
@@ -52,15 +61,16 @@ impl Thread {
         launch: Launch,
         link: HostLink,
     ) -> io::Result<Self> {
-        let log_level = launch.log_level;
+        let clock = Clock::of_this_start();
+        let settings = Settings { log_level: launch.log_level, clock: clock.clone() };
         let shared = Arc::new(Shared::new(launch.topology, launch.local, link));
         let (commands, received) = mpsc::unbounded_channel();
         let thread = Builder::new().name(shared.topology.clone());
         let handle = thread.spawn({
             let shared = Arc::clone(&shared);
-            move || runtime::run(offer, config, &shared, received, &log_level)
+            move || runtime::run(offer, config, &shared, received, &settings)
         })?;
-        Ok(Self { kind: offer.kind, shared, commands, handle })
+        Ok(Self { kind: offer.kind, shared, commands, clock, handle })
     }
 
     pub(crate) fn update(&self, local: LocalNode) {
@@ -69,7 +79,7 @@ impl Thread {
 
     /// The first stop counts.
     pub(crate) fn stop(&self, reason: StopReason, within: Duration) {
-        let deadline = runtime::deadline(within);
+        let deadline = self.clock.deadline(within);
         self.shared.stop.send_if_modified(|stop| {
             let first = stop.is_none();
             stop.get_or_insert(Stop { reason, deadline });
@@ -81,7 +91,7 @@ impl Thread {
         if self.kind != OfferKind::Connector {
             return Code::UNKNOWN;
         }
-        let deadline = runtime::deadline(allowed);
+        let deadline = self.clock.deadline(allowed);
         match self.commands.send(Command::Submit { op, operation, allowed, deadline }) {
             Ok(()) => Code::OK,
             Err(_ended) => Code::STOPPING,

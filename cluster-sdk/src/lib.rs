@@ -44,9 +44,12 @@
 //! - Configs are typed; [`config::parse`] finds all errors at once. A [`Secret`] never shows its value.
 //! - A [`NameTemplate`] lets whoever writes the config say how nodes are named: `"{basename}@{ip}"`.
 //! - Never install a signal handler: signals are the host's.
-//! - [`testing::TestHost`] runs any of the three without a host.
+//! - [`testing::TestHost`] runs any of the three without a host, by a clock that the test turns if it likes.
+//!
+//! Features: `fake-clock`, for tests, has that clock.
 
 pub mod abi;
+mod clock;
 pub mod config;
 mod connector;
 mod context;

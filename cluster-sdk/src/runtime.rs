@@ -1,4 +1,4 @@
-//! The thread of an instance: its runtime, its end, and the only place of the crate that reads a clock.
+//! The thread of an instance: its runtime, and its end.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,10 +11,9 @@ use std::{
 use anyhow::Result;
 use serde_json::Value;
 use tokio::{
-    runtime::Builder,
     sync::mpsc,
     task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{sleep, sleep_until},
 };
 
 use crate::{
@@ -23,15 +22,13 @@ use crate::{
         table::ExitCode,
     },
     context::{Context, Shared, Stop},
-    instance::Command,
+    instance::{Command, Settings},
     log,
     offer::OfferDef,
 };
 
 /// Counters are sent when they change, but not more often than this.
 const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
-/// Stands for "never" where a deadline is too far away to be calculated.
-const FAR: Duration = Duration::from_secs(86_400 * 365);
 
 /// What the work of an instance came to.
 #[derive(Debug)]
@@ -48,10 +45,10 @@ pub(crate) fn run(
     config: Value,
     shared: &Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
-    log_level: &str,
+    settings: &Settings,
 ) {
-    let forwarding = log::forward(Arc::clone(shared), log_level);
-    let ended = guarded(|| work(offer, config, shared, commands)).and_then(|ended| ended);
+    let forwarding = log::forward(Arc::clone(shared), &settings.log_level);
+    let ended = guarded(|| work(offer, config, shared, commands, settings)).and_then(|ended| ended);
     let (kind, reason) = match ended {
         Ok(Ended::Returned(Ok(()))) => (ExitCode::FINISHED, String::new()),
         Ok(Ended::Returned(Err(err))) => (ExitCode::FAILED, format!("{err:#}")),
@@ -69,8 +66,9 @@ fn work(
     config: Value,
     shared: &Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
+    settings: &Settings,
 ) -> Result<Ended, Panicked> {
-    let runtime = match Builder::new_current_thread().enable_all().build() {
+    let runtime = match settings.clock.runtime() {
         Ok(runtime) => runtime,
         Err(err) => {
             return Ok(Ended::Returned(Err(anyhow::Error::new(err).context("runtime could not be built"))));
@@ -79,10 +77,11 @@ fn work(
     let tasks = LocalSet::new();
     let context = Context::new(Arc::clone(shared));
     let ended = guarded(|| {
-        runtime.block_on(tasks.run_until(async {
+        let ended = settings.clock.run(&runtime, &tasks, async {
             spawn_local(send_counters(Arc::clone(shared)));
             (offer.run)(config, context, commands).await
-        }))
+        });
+        ended.unwrap_or(Ended::Stopped(None))
     });
     // What an author's destructors do on the way out must not hide how it ended.
     let dropped = guarded(|| drop(tasks));
@@ -140,11 +139,4 @@ pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Pani
         }
     })
     .await
-}
-
-/// A moment so far from now.
-#[must_use]
-pub(crate) fn deadline(within: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(within).unwrap_or_else(|| now.checked_add(FAR).unwrap_or(now))
 }

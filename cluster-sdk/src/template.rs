@@ -262,14 +262,15 @@ impl<P: Placeholders> JsonSchema for NameTemplate<P> {
     fn schema_name() -> Cow<'static, str> {
         "NameTemplate".into()
     }
-    /// `placeholders` is a keyword of our own, for those who show the schema; the example is a value that is accepted.
+    /// The title is what those show who show types; the example is a value that is accepted.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let first = shown(P::POSSIBLE.first().copied().unwrap_or("ip"), KEY_SHOWN);
         let placeholders: Vec<String> = P::POSSIBLE.iter().map(|name| shown(name, KEY_SHOWN)).collect();
+        let of = if placeholders.is_empty() { "" } else { " of " };
+        let first = placeholders.first().map_or("{ip}", String::as_str);
         json_schema!({
             "type": "string",
+            "title": format!("template{of}{}", placeholders.join(" ")),
             "pattern": r"\{[^{}]+\}",
-            "placeholders": placeholders,
             "examples": [format!("app@{first}")],
         })
     }

@@ -1,7 +1,7 @@
 //! Runs a strategy or connector without a host, through the same tables as a host does.
 //!
 //! ```
-//! use cluster_sdk::{Context, Node, Report, Result, Strategy, View, schemars, serde, testing::TestHost};
+//! use cluster_sdk::{Context, Node, Result, Strategy, View, schemars, serde, testing::TestHost};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(crate = "cluster_sdk::serde")]
@@ -21,141 +21,123 @@
 //! }
 //!
 //! let host = TestHost::strategy::<Fixed>(serde_json::json!({ "hosts": ["a@h", "b@h"] }))?;
-//! let Report::Reset(view) = host.next_report()? else { panic!("a new strategy begins with a list") };
-//! assert_eq!(view.nodes.len(), 2);
+//! assert_eq!(host.next_view()?.names(), ["a@h", "b@h"]);
 //! host.stop()?;
+//!
+//! // What is wrong with a config is told before anything runs, all at once.
+//! let wrong = TestHost::strategy::<Fixed>(serde_json::json!({ "host": ["a@h"] })).unwrap_err();
+//! assert!(wrong.to_string().contains("host: unknown key; did you mean `hosts`?"));
+//!
+//! // An error ends the instance, with its reason.
+//! let host = TestHost::strategy::<Fixed>(serde_json::json!({ "hosts": ["nonsense"] }))?;
+//! assert_eq!(host.exit()?.to_string(), "failed: node name \"nonsense\" is not of the form name@host");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! | to see | of a strategy | of a connector |
+//! |---|---|---|
+//! | what it says | [`next_view`](TestHost::next_view), [`next_report`](TestHost::next_report), [`wait_for_report`](TestHost::wait_for_report) | [`next_link`](TestHost::next_link), [`wait_for_links`](TestHost::wait_for_links), [`next_availability`](TestHost::next_availability), [`next_local`](TestHost::next_local) |
+//! | what it does when asked | | [`perform`](TestHost::perform), or [`submit`](TestHost::submit), [`cancel`](TestHost::cancel) and [`outcome`](TestHost::outcome) |
+//! | how it does | [`status`](TestHost::status), [`wait_for_status`](TestHost::wait_for_status), [`wait_for_log`](TestHost::wait_for_log) | the same |
+//! | how it ends | [`stop`](TestHost::stop), [`exit`](TestHost::exit) | the same |
+//!
 //! Everything waits on conditions, for at most [`PATIENCE`], and an error says what was seen instead. The calls block:
 //! a mock server in the same test needs a thread of its own, or a multi-threaded runtime.
+//!
+//! By a clock that the test turns (feature `fake-clock`, `Setting::with_fake_clock`) intervals, back-off and deadlines
+//! of hours are tested in no time and exactly.
 
 mod seen;
+mod setting;
 
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use cluster_core::Report;
+use cluster_core::{Report, View};
 use serde_json::Value;
-use tracing::level_filters::LevelFilter;
 
 use self::seen::{Events, Seen};
-pub use self::seen::{LogLine, Missing};
+pub use self::{
+    seen::{LogLine, Missing},
+    setting::Setting,
+};
+#[cfg(feature = "fake-clock")]
+use crate::clock::{Hand, Turned};
 use crate::{
-    Connector, Discover, LocalNode, LocalReport, OfferDef, OfferKind, Operation, StopReason, Strategy,
-    abi::{
-        Plugin, PluginEntry,
-        host::{
-            Exit, InstanceStatus, LinkChange, LoadedPlugin, NotRunning, OperationOutcome, PluginError,
-            Running, Start,
-        },
-    },
+    Connector, Discover, LocalNode, LocalReport, Operation, StopReason, Strategy,
+    abi::host::{Exit, InstanceStatus, LinkChange, NotRunning, OperationOutcome, PluginError, Running},
 };
 
 /// How long the calls that wait do so.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long they do so by a fake clock.
+#[cfg(feature = "fake-clock")]
+pub const FAKE_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an instance is given to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
+#[cfg(feature = "fake-clock")]
+const STUCK: &str = "something in the instance blocks its thread";
+
 /// A host for one instance. Dropping it stops the instance.
+///
+/// ```
+/// use cluster_sdk::{Connector, ConnectorContext, Node, NodeName, Operation, Outcome, Result, schemars, serde};
+/// use cluster_sdk::{abi::host::OperationOutcome, testing::TestHost};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// #[serde(crate = "cluster_sdk::serde")]
+/// #[schemars(crate = "cluster_sdk::schemars")]
+/// struct Config {}
+/// struct Picky(ConnectorContext);
+/// impl Connector for Picky {
+///     const NAME: &'static str = "picky";
+///     type Config = Config;
+///     async fn start(_: Config, ctx: ConnectorContext) -> Result<Self> {
+///         Ok(Self(ctx))
+///     }
+///     async fn connect(&self, node: &Node) -> Outcome {
+///         match node.addresses().next() {
+///             Some(_) => Outcome::Done,
+///             None => Outcome::Unreachable("it has no address".to_owned()),
+///         }
+///     }
+///     async fn disconnect(&self, node: &NodeName) -> Outcome {
+///         self.0.link_down(node, "bye");
+///         Outcome::Done
+///     }
+/// }
+///
+/// let host = TestHost::connector::<Picky>(serde_json::json!({}))?;
+/// let node = Node::try_new("a@h")?;
+/// let outcome = host.perform(&Operation::Connect(node.clone()))?;
+/// assert_eq!(outcome, OperationOutcome::Unreachable("it has no address".to_owned()));
+/// assert_eq!(host.perform(&Operation::Connect(node.address("127.0.0.7")))?, OperationOutcome::Done);
+/// assert_eq!(host.perform(&Operation::Disconnect("a@h".parse()?))?, OperationOutcome::Done);
+/// assert_eq!(host.next_link()?.reason.as_deref(), Some("bye"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TestHost {
     running: Running,
     seen: Arc<Seen>,
     next_op: std::sync::atomic::AtomicU64,
-}
-
-/// Where the instance of a [`TestHost`] runs.
-#[derive(Debug, Clone)]
-pub struct Setting {
-    /// The name of the topology.
-    pub topology: String,
-    /// The local node.
-    pub local: LocalNode,
-    /// What is less important is not forwarded.
-    pub log_level: LevelFilter,
-    /// Nodes that a report may have at most.
-    pub members_max: usize,
-}
-
-impl Default for Setting {
-    /// A topology "test" of a node `test@127.0.0.1`; everything is logged.
-    fn default() -> Self {
-        let local = LocalNode {
-            cluster: "test".to_owned(),
-            name: "test@127.0.0.1".parse().ok(),
-            incarnation: 1,
-            ..LocalNode::default()
-        };
-        Self { topology: "test".to_owned(), local, log_level: LevelFilter::TRACE, members_max: usize::MAX }
-    }
-}
-
-// === impl Setting ===
-
-impl Setting {
-    /// Starts a [`Strategy`] here.
-    ///
-    /// # Errors
-    /// [`PluginError`], above all about the config.
-    pub fn strategy<S: Strategy>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(LoadedPlugin::of_this_build::<OfStrategy<S>>(), OfferKind::Strategy, S::NAME, config)
-    }
-
-    /// Starts a [`Discover`] here.
-    ///
-    /// # Errors
-    /// [`PluginError`], above all about the config.
-    pub fn discover<D: Discover>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(LoadedPlugin::of_this_build::<OfDiscover<D>>(), OfferKind::Strategy, D::NAME, config)
-    }
-
-    /// Starts a [`Connector`] here.
-    ///
-    /// # Errors
-    /// [`PluginError`], above all about the config.
-    pub fn connector<C: Connector>(&self, config: Value) -> Result<TestHost, PluginError> {
-        self.start(LoadedPlugin::of_this_build::<OfConnector<C>>(), OfferKind::Connector, C::NAME, config)
-    }
-
-    /// Starts an offer of a plugin here: what its `plugin()` gave, or what was loaded.
-    ///
-    /// # Errors
-    /// [`PluginError`], above all about the config.
-    pub fn offer(
-        &self,
-        entry: &'static PluginEntry,
-        kind: OfferKind,
-        name: &str,
-        config: Value,
-    ) -> Result<TestHost, PluginError> {
-        let plugin = LoadedPlugin::from_entry(entry).map_err(|err| PluginError::Unknown(err.to_string()))?;
-        self.start(plugin, kind, name, config)
-    }
-
-    fn start(
-        &self,
-        plugin: LoadedPlugin,
-        kind: OfferKind,
-        name: &str,
-        config: Value,
-    ) -> Result<TestHost, PluginError> {
-        let start = Start {
-            kind,
-            name: name.to_owned(),
-            config,
-            topology: self.topology.clone(),
-            local: self.local.clone(),
-            log_level: self.log_level,
-        };
-        let seen = Arc::new(Seen::new(self.members_max));
-        let running = plugin.start(&start, Arc::<Seen>::clone(&seen))?;
-        Ok(TestHost { running, seen, next_op: std::sync::atomic::AtomicU64::new(1) })
-    }
+    #[cfg(feature = "fake-clock")]
+    hand: Option<Hand>,
 }
 
 // === impl TestHost ===
 
 impl TestHost {
+    fn new(running: Running, seen: Arc<Seen>) -> Self {
+        Self {
+            running,
+            seen,
+            next_op: std::sync::atomic::AtomicU64::new(1),
+            #[cfg(feature = "fake-clock")]
+            hand: None,
+        }
+    }
+
     /// Starts a [`Strategy`] in the default [`Setting`].
     ///
     /// # Errors
@@ -186,6 +168,21 @@ impl TestHost {
     /// [`Missing`] when none came.
     pub fn next_report(&self) -> Result<Report, Missing> {
         self.wait("report", |events| events.reports.pop_front())
+    }
+
+    /// The next view: takes reports until one is a whole list.
+    ///
+    /// # Errors
+    /// [`Missing`] when none came.
+    pub fn next_view(&self) -> Result<View, Missing> {
+        self.wait("view", |events| {
+            while let Some(report) = events.reports.pop_front() {
+                if let Report::Reset(view) = report {
+                    return Some(view);
+                }
+            }
+            None
+        })
     }
 
     /// Takes reports until one is as wanted.
@@ -361,8 +358,65 @@ impl TestHost {
         &self.running
     }
 
+    /// Lets so much time pass, by a fake clock.
+    ///
+    /// # Errors
+    /// [`Missing`] when the instance ends before, or something in it blocks.
+    #[cfg(feature = "fake-clock")]
+    pub fn run_for(&self, duration: Duration) -> Result<(), Missing> {
+        let Some(hand) = &self.hand else {
+            return Err(self.seen.missing("no fake clock: start it by Setting::with_fake_clock()"));
+        };
+        let until = hand.now() + duration;
+        while hand.now() < until {
+            match hand.turn(until, PATIENCE) {
+                Turned::Passed => {}
+                Turned::Ended => {
+                    self.exit()?;
+                    return Err(self.seen.missing("end of the instance before that time"));
+                }
+                Turned::Stuck => return Err(self.seen.missing(STUCK)),
+            }
+        }
+        Ok(())
+    }
+
+    /// How much time has passed by a fake clock; none by another.
+    #[cfg(feature = "fake-clock")]
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.hand.as_ref().map(Hand::elapsed).unwrap_or_default()
+    }
+
     fn wait<T>(&self, what: &str, found: impl FnMut(&mut Events) -> Option<T>) -> Result<T, Missing> {
+        #[cfg(feature = "fake-clock")]
+        if let Some(hand) = &self.hand {
+            return self.wait_by_hand(hand, what, found);
+        }
         self.seen.wait(what, PATIENCE, found)
+    }
+
+    /// Turns the clock until it is so.
+    #[cfg(feature = "fake-clock")]
+    fn wait_by_hand<T>(
+        &self,
+        hand: &Hand,
+        what: &str,
+        mut found: impl FnMut(&mut Events) -> Option<T>,
+    ) -> Result<T, Missing> {
+        let until = hand.now() + FAKE_PATIENCE;
+        loop {
+            if let Some(found) = self.seen.look(&mut found) {
+                return Ok(found);
+            }
+            match hand.turn(until, PATIENCE) {
+                Turned::Passed if hand.now() < until => {}
+                Turned::Passed => return Err(self.seen.missing(&format!("no {what}"))),
+                // What it says last may be still to come.
+                Turned::Ended => return self.seen.wait(what, PATIENCE, found),
+                Turned::Stuck => return Err(self.seen.missing(STUCK)),
+            }
+        }
     }
 }
 
@@ -371,23 +425,12 @@ impl Drop for TestHost {
     fn drop(&mut self) {
         if self.has_exited().is_none() {
             self.request_stop(StopReason::Restart, Duration::ZERO);
+            #[cfg(feature = "fake-clock")]
+            if let Some(hand) = &self.hand {
+                // Its end is the first thing in the next turn.
+                hand.turn(hand.now() + STOP_WITHIN, STOP_WITHIN);
+            }
             drop(self.seen.wait("end", STOP_WITHIN, |events| events.exit.clone()));
         }
     }
-}
-
-struct OfStrategy<S>(PhantomData<S>);
-struct OfDiscover<D>(PhantomData<D>);
-struct OfConnector<C>(PhantomData<C>);
-
-impl<S: Strategy> Plugin for OfStrategy<S> {
-    const OFFERS: &'static [OfferDef] = &[OfferDef::strategy::<S>()];
-}
-
-impl<D: Discover> Plugin for OfDiscover<D> {
-    const OFFERS: &'static [OfferDef] = &[OfferDef::discover::<D>()];
-}
-
-impl<C: Connector> Plugin for OfConnector<C> {
-    const OFFERS: &'static [OfferDef] = &[OfferDef::connector::<C>()];
 }

@@ -123,7 +123,7 @@ fn in_a_config() {
     assert_eq!(errors, ["name", "regoin"]);
     let schema = schemars::schema_for!(Config);
     let name = &schema.as_value()["properties"]["name"];
-    assert_eq!(name["placeholders"], json!(["{basename}", "{id}", "{ip}", "{tag.NAME}"]));
+    assert_eq!(name["title"], "template of {basename} {id} {ip} {tag.NAME}");
     assert_eq!(name["description"], "How nodes are named");
     let config: Config = config::parse(json!({ "name": name["examples"][0], "region": "eu" })).unwrap();
     assert_eq!((config.name.to_string().as_str(), config.region.as_str()), ("app@{basename}", "eu"));

@@ -59,11 +59,26 @@ pub(super) struct Seen {
     members_max: usize,
     events: Mutex<Events>,
     changed: Condvar,
+    /// Whom to tell when something is seen.
+    #[cfg(feature = "fake-clock")]
+    clock: Option<std::sync::Arc<crate::clock::FakeClock>>,
 }
 
 impl Seen {
     pub(super) fn new(members_max: usize) -> Self {
-        Self { members_max, events: Mutex::default(), changed: Condvar::new() }
+        Self {
+            members_max,
+            events: Mutex::default(),
+            changed: Condvar::new(),
+            #[cfg(feature = "fake-clock")]
+            clock: None,
+        }
+    }
+
+    #[cfg(feature = "fake-clock")]
+    pub(super) fn with_clock(mut self, clock: std::sync::Arc<crate::clock::FakeClock>) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Events> {
@@ -107,6 +122,10 @@ impl Seen {
     fn note(&self, note: impl FnOnce(&mut Events)) {
         note(&mut self.lock());
         self.changed.notify_all();
+        #[cfg(feature = "fake-clock")]
+        if let Some(clock) = &self.clock {
+            clock.something_was_seen();
+        }
     }
 }
 
