@@ -1,12 +1,15 @@
 //! End to end: real `cluster-host` processes with real `.so` files, real sockets, real network namespaces and a real
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
-//! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS;
-//! where they are missing these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
+//! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS,
+//! `authoring::` Cargo and a minute; where they are missing these tests fail and say so, and `make check` leaves them out.
+//! The rest needs loopback only.
 #![cfg(test)]
 
 mod api;
+mod authoring;
 mod beam;
+mod discover;
 mod dns;
 mod erlang;
 mod exits;

@@ -37,6 +37,9 @@
 //! with `crate-type = ["cdylib"]` in `Cargo.toml`, and `strategy = "dns-poll"` in the host's config. With `serde` and
 //! `schemars` among your own dependencies the two `crate = …` lines go away.
 //!
+//! `cluster-host plugins new NAME` writes such a crate, with tests, for each of the three traits, and the guide
+//! `docs/writing-a-strategy.md` goes from there to a running strategy. `cluster-host discover NAME` runs one strategy alone.
+//!
 //! - A failed look-up is an error, **never an empty view**: an empty complete view says that everybody is gone.
 //! - Each instance has a thread and a current-thread tokio runtime of its own: nothing needs to be `Send`. Nothing of
 //!   tokio is shared with the host.
@@ -88,3 +91,12 @@ pub use strategy::Strategy;
 pub use template::{
     AnyPlaceholder, NameTemplate, NameTemplateError, Placeholders, Suggestion, TemplateValues, UnnamedError,
 };
+
+/// Pages whose examples are compiled and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/writing-a-strategy.md")]
+    struct Guide;
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+}

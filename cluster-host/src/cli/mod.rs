@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "this is where the errors of commands are told")]
 
 pub mod check;
+mod discover;
 mod events;
 mod explain;
 mod members;
@@ -47,6 +48,13 @@ Examples:
   cluster-host run --config cluster.toml --listen 127.0.0.1:4444 --log-format json
   CLUSTER_HOST_LOG=info,cluster_host::api=debug cluster-host run --config cluster.toml";
 
+const PLUGINS_EXAMPLES: &str = "\
+Without a command no code of the plugins runs.
+
+Examples:
+  cluster-host plugins --plugins /usr/lib/cluster-host/plugins --json
+  cluster-host plugins new inventory";
+
 /// Forms a cluster of nodes: asks strategies who should be in it, links them, tells who comes and goes.
 #[derive(Debug, Parser)]
 #[command(name = "cluster-host", version, after_help = EXIT_CODES, arg_required_else_help = true)]
@@ -63,12 +71,13 @@ enum Command {
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Topologies(topologies::TopologiesArgs),
-    /// List the plugin files with what they offer, or why they are refused; runs no code of theirs
-    #[command(after_help = "Example:\n  cluster-host plugins --plugins /usr/lib/cluster-host/plugins --json")]
+    /// List the plugin files with what they offer, or why they are refused; or write a new plugin
+    #[command(after_help = PLUGINS_EXAMPLES)]
     Plugins(plugins::PluginsArgs),
     /// List the strategies and connectors that a configuration can name, or describe one of them
     #[command(after_help = "Examples:\n  cluster-host strategies\n  cluster-host strategies describe gossip")]
     Strategies(strategies::StrategiesArgs),
+    Discover(discover::DiscoverArgs),
 }
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
@@ -132,6 +141,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Check(args) => print(|out| check::check(&args, out)),
         Command::Plugins(args) => print(|out| plugins::plugins(&args, out)),
         Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),
+        Command::Discover(args) => print(|out| discover::discover(&args, out)),
         Command::Members(args) => ask(async |out| members::run(args, out).await).into(),
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),

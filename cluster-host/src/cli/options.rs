@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 /// References that are followed to find the type of one option.
 const REFERENCES_MAX: usize = 8;
+/// Tables in tables whose options are listed.
+const NESTING_MAX: usize = 4;
 
 /// The options of a strategy or a connector.
 #[derive(Debug)]
@@ -22,28 +24,65 @@ struct Row {
 // === impl Options ===
 
 impl Options {
-    /// The options that a schema describes: its properties.
+    /// The options that a schema describes: its properties, and those of the tables among them.
     pub(super) fn of(schema: &Value) -> Self {
-        let required: Vec<&str> = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let row = |(name, property): (&String, &Value)| Row {
-            name: name.clone(),
-            type_name: type_name(schema, property, REFERENCES_MAX),
+        let mut rows = Vec::new();
+        add_rows(schema, schema, "", NESTING_MAX, &mut rows);
+        Self(rows)
+    }
+}
+
+fn add_rows(schema: &Value, table: &Value, path: &str, nesting: usize, rows: &mut Vec<Row>) {
+    let Some(nesting) = nesting.checked_sub(1) else {
+        return;
+    };
+    let required = table.get("required").and_then(Value::as_array).into_iter().flatten();
+    let required: Vec<&str> = required.filter_map(Value::as_str).collect();
+    let properties = table.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.into_iter().flatten() {
+        let path = format!("{path}{name}");
+        let inner = inner_table(schema, property, REFERENCES_MAX);
+        rows.push(Row {
+            name: path.clone(),
+            type_name: match inner {
+                Some((_, "")) => "table".to_owned(),
+                Some(_) => "[table]".to_owned(),
+                None => type_name(schema, property, REFERENCES_MAX),
+            },
             default: match property.get("default") {
                 None | Some(Value::Null) if required.contains(&name.as_str()) => "required".to_owned(),
                 None | Some(Value::Null) => "-".to_owned(),
                 Some(default) => default.to_string(),
             },
             description: description(schema, property),
-        };
-        Self(properties.into_iter().flatten().map(row).collect())
+        });
+        if let Some((inner, sign)) = inner {
+            add_rows(schema, inner, &format!("{path}{sign}."), nesting, rows);
+        }
     }
+}
+
+/// The table that an option is, or a list of it, or nothing; not one of several forms, which its type shows.
+fn inner_table<'a>(
+    schema: &'a Value,
+    property: &'a Value,
+    references: usize,
+) -> Option<(&'a Value, &'static str)> {
+    let references = references.checked_sub(1)?;
+    if let Some(target) = referred(schema, property) {
+        return inner_table(schema, target, references);
+    }
+    if let Some(forms) = property.get("anyOf").and_then(Value::as_array) {
+        let mut forms = forms.iter().filter(|form| form.get("type").is_none_or(|name| name != "null"));
+        let (only, None) = (forms.next()?, forms.next()) else {
+            return None;
+        };
+        return inner_table(schema, only, references);
+    }
+    if let Some(items) = property.get("items") {
+        return inner_table(schema, items, references).map(|(table, _)| (table, "[]"));
+    }
+    property.get("properties").is_some().then_some((property, ""))
 }
 
 impl fmt::Display for Options {
@@ -71,12 +110,37 @@ impl fmt::Display for Options {
     }
 }
 
-/// The first paragraph, on one line; where the option has none, that of its type.
+/// The first paragraph, on one line; where the option has none, that of its type. Behind it what each choice means.
 fn description(schema: &Value, property: &Value) -> String {
-    let text = |value: &Value| value.get("description").and_then(Value::as_str).map(str::to_owned);
-    let text = text(property).or_else(|| referred(schema, property).and_then(text)).unwrap_or_default();
+    let own = paragraph(property).or_else(|| referred(schema, property).and_then(paragraph));
+    let choices = choices(schema, property, REFERENCES_MAX);
+    let choices = if choices.is_empty() { None } else { Some(format!("({})", choices.join("; "))) };
+    [own, choices].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn paragraph(value: &Value) -> Option<String> {
+    let text = value.get("description")?.as_str()?;
     let paragraph = text.split("\n\n").next().unwrap_or_default();
-    paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+    Some(paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The choices of which something is said.
+fn choices(schema: &Value, property: &Value, references: usize) -> Vec<String> {
+    let Some(references) = references.checked_sub(1) else {
+        return Vec::new();
+    };
+    if let Some(target) = referred(schema, property) {
+        return choices(schema, target, references);
+    }
+    let forms = |key| property.get(key).and_then(Value::as_array).into_iter().flatten();
+    forms("oneOf")
+        .chain(forms("anyOf"))
+        .flat_map(|form| match (form.get("const"), paragraph(form)) {
+            (Some(choice), Some(meaning)) => vec![format!("{choice}: {}", meaning.trim_end_matches('.'))],
+            (Some(_), None) => Vec::new(),
+            (None, _) => choices(schema, form, references),
+        })
+        .collect()
 }
 
 fn type_name(schema: &Value, property: &Value, references: usize) -> String {
@@ -85,6 +149,9 @@ fn type_name(schema: &Value, property: &Value, references: usize) -> String {
             Some(references) => type_name(schema, target, references),
             None => "any".to_owned(),
         };
+    }
+    if let Some(title) = property.get("title").and_then(Value::as_str) {
+        return title.to_owned();
     }
     if let Some(only) = property.get("const") {
         return only.to_string();
@@ -145,6 +212,82 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// What schemars makes of a struct is shown whole: tables in it with their own options, what choices mean, the types
+    /// of the SDK by their names.
+    #[test]
+    fn nested() {
+        use cluster_sdk::{ConfigDuration, NameTemplate, Placeholders, Secret};
+
+        /// Options.
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only described")]
+        struct Config {
+            /// Where to look
+            regions: Vec<Region>,
+            /// Which address
+            #[serde(default = "private")]
+            address: Address,
+            tls: Option<Tls>,
+            /// How nodes are named
+            name: NameTemplate<Named>,
+            timeout: Option<ConfigDuration>,
+            /// To log in
+            token: Secret,
+        }
+        /// One region
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only described")]
+        struct Region {
+            /// Its name
+            name: String,
+            #[serde(default)]
+            tags: Vec<String>,
+        }
+        #[derive(schemars::JsonSchema, serde::Serialize)]
+        #[serde(rename_all = "lowercase")]
+        #[expect(dead_code, reason = "only described")]
+        enum Address {
+            /// The private one.
+            Private,
+            /// The public one.
+            Public,
+            Both,
+        }
+        /// Encryption
+        #[derive(schemars::JsonSchema)]
+        #[expect(dead_code, reason = "only described")]
+        struct Tls {
+            /// File of the authority
+            ca: Option<String>,
+            inner: Option<Box<Self>>,
+        }
+        struct Named;
+        impl Placeholders for Named {
+            const POSSIBLE: &'static [&'static str] = &["ip", "tag."];
+        }
+        fn private() -> Address {
+            Address::Private
+        }
+        let schema = schemars::schema_for!(Config);
+        expect![[r#"
+            OPTION                 TYPE                           DEFAULT    DESCRIPTION
+            address                "both" | "private" | "public"  "private"  Which address ("private": The private one; "public": The public one)
+            name                   template of {ip} {tag.NAME}    required   How nodes are named
+            regions                [table]                        required   Where to look
+            regions[].name         string                         required   Its name
+            regions[].tags         [string]                       []
+            timeout                duration                       -
+            tls                    table                          -
+            tls.ca                 string                         -          File of the authority
+            tls.inner              table                          -
+            tls.inner.ca           string                         -          File of the authority
+            tls.inner.inner        table                          -
+            tls.inner.inner.ca     string                         -          File of the authority
+            tls.inner.inner.inner  table                          -
+            token                  string | { file } | { env }    required   To log in
+        "#]].assert_eq(&Options::of(schema.as_value()).to_string());
+    }
 
     /// Each option is one line: name, type with references followed, default, first paragraph.
     #[test]

@@ -1,4 +1,6 @@
-//! `cluster-host plugins`: the files in the plugin directory, and why some of them are not loaded.
+//! `cluster-host plugins`: the files in the plugin directory, and why some of them are not loaded; and new ones.
+
+mod new;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -13,12 +15,20 @@ use crate::{
 
 /// Lists the plugin files with what they offer, or why they are refused; runs no code of theirs.
 #[derive(Debug, Clone, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct PluginsArgs {
     #[command(flatten)]
     directory: DirectoryArgs,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<PluginsCommand>,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum PluginsCommand {
+    New(new::NewArgs),
 }
 
 /// Where plugins are.
@@ -68,8 +78,15 @@ struct RefusedJson {
 /// Runs the command.
 ///
 /// # Errors
-/// When the directory cannot be read or `out` cannot be written.
+/// When the directory cannot be read, a crate cannot be written, or `out` cannot be written.
 pub fn plugins(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
+    match &args.command {
+        None => list(args, out),
+        Some(PluginsCommand::New(args)) => new::new(args, out),
+    }
+}
+
+fn list(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
     let registry = args.directory.scan()?;
     let rows = rows(&registry);
     if args.json {

@@ -1,6 +1,10 @@
 //! `cluster-host strategies`: what a configuration can name, and which options each of them has.
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, Result};
 use cluster_sdk::OfferKind;
@@ -12,8 +16,9 @@ use crate::plugin::{Isolation, LookupError, Registry, Source, load};
 /// Lists the strategies and connectors that plugins offer, or describes one of them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct StrategiesArgs {
-    #[command(flatten)]
-    directory: DirectoryArgs,
+    /// The directory with the plugin files.
+    #[arg(long, value_name = "DIR", default_value = "plugins", global = true)]
+    plugins: PathBuf,
     /// Print one JSON object.
     #[arg(long, global = true)]
     json: bool,
@@ -50,7 +55,7 @@ struct Row<'a> {
 /// # Errors
 /// When the directory cannot be read, the plugin cannot be loaded or `out` cannot be written.
 pub fn strategies(args: &StrategiesArgs, out: &mut dyn Write) -> Result<ExitCode> {
-    let registry = args.directory.scan()?;
+    let registry = DirectoryArgs { plugins: args.plugins.clone() }.scan()?;
     match &args.command {
         None => list(&registry, args.json, out),
         Some(StrategiesCommand::Describe { name }) => describe(&registry, name, args.json, out),

@@ -280,8 +280,9 @@ fn help() {
           events      Show what happens to the members, one line per event
           explain     Tell why a node is a member, or why it is not: who vouches for it, its links, the last tries
           topologies  Show the topologies: strategy, connector, health, counters
-          plugins     List the plugin files with what they offer, or why they are refused; runs no code of theirs
+          plugins     List the plugin files with what they offer, or why they are refused; or write a new plugin
           strategies  List the strategies and connectors that a configuration can name, or describe one of them
+          discover    Run one strategy alone and print the first view that it gives; links nobody, announces nothing
           help        Print this message or the help of the given subcommand(s)
 
         Options:

@@ -23,6 +23,7 @@ mod connect;
 mod document;
 mod expand;
 mod file;
+mod inline;
 mod node;
 mod options;
 mod problem;
@@ -45,6 +46,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::document::Document;
+pub(crate) use self::inline::inline;
 pub use self::{
     connect::{ConnectConfig, ConnectorConfig, PluginConfig},
     file::CONFIG_BYTES_MAX,
