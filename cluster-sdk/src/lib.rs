@@ -46,6 +46,7 @@
 //! - A panic ends the instance, not the host. Log with `tracing`: the host gets it.
 //! - Configs are typed; [`config::parse`] finds all errors at once. A [`Secret`] never shows its value.
 //! - A [`NameTemplate`] lets whoever writes the config say how nodes are named: `"{basename}@{ip}"`.
+//! - `cluster_sdk::http`, with the feature `http`, asks JSON APIs: retries, pages, limits, secrets, client certificates.
 //! - Never install a signal handler: signals are the host's.
 //! - [`testing::TestHost`] runs any of the three without a host, by a clock that the test turns if it likes.
 //!
@@ -58,6 +59,8 @@ mod connector;
 mod context;
 mod discover;
 mod duration;
+#[cfg(feature = "http")]
+pub mod http;
 mod instance;
 mod local;
 mod log;
