@@ -7,7 +7,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 CARGO ?= cargo
-PLUGINS ?= gossip epmd dns k8s
+PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # What needs network namespaces, a BEAM, or a name server, or runs Cargo.
 APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip authoring::

@@ -53,6 +53,7 @@ pub(crate) struct Host {
 /// A plugin directory with copies of what Cargo built.
 pub(crate) struct Plugins(TempDir);
 
+pub(crate) const BASIC: &str = "libstrategy_basic.so";
 pub(crate) const DNS: &str = "libstrategy_dns.so";
 pub(crate) const EPMD: &str = "libstrategy_epmd.so";
 pub(crate) const GOSSIP: &str = "libstrategy_gossip.so";

@@ -8,6 +8,7 @@
 
 mod api;
 mod authoring;
+mod basic;
 mod beam;
 mod discover;
 mod dns;
