@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod connections;
+mod fake_clock;
 mod pages;
 mod requests;
 mod retries;
