@@ -9,8 +9,8 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# What needs network namespaces, a BEAM, or a name server, or runs Cargo.
-APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip authoring::
+# What needs network namespaces, a BEAM, a name server or minisign, or runs Cargo.
+APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip minisign:: --skip authoring::
 
 .PHONY: help
 help: ## List the targets
@@ -56,8 +56,9 @@ unit: ## The tests that need loopback only, and those in the documentation
 	$(CARGO) test -- $(APART)
 
 .PHONY: e2e
-e2e: ## The tests that need network namespaces, a BEAM or a name server, and those that build plugins
-	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns:: authoring::
+e2e: ## The tests that need network namespaces, a BEAM, a name server or minisign, and those that build plugins
+	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns:: minisign:: authoring::
+	$(CARGO) test --package cluster-host --lib -- minisign::
 	$(CARGO) test --package strategy-epmd --lib -- beam::
 	$(CARGO) test --package strategy-dns --lib -- knot::
 

@@ -13,6 +13,7 @@ needed=(
     elixir:elixir mix:elixir
     openssl:openssl
     knotd:knot knotc:knot
+    minisign:minisign
 )
 
 # Debian starts a server when it is installed and at each boot, and a name server is not what a developer wants beside

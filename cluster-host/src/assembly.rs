@@ -8,13 +8,14 @@ use cluster_core::{
     membership::{ConnectorId, ConnectorSpec, MembershipOptions, TopologySpec},
 };
 use cluster_sdk::abi::host::{Links, LoadedPlugin, Offer, OfferKind};
+use tracing::warn;
 
 use crate::{
     board::{Board, Entry},
     clock,
     config::{Config, ConnectorConfig, Restart, TopologyConfig},
     inbox::UnitId,
-    plugin::{self, Isolation, LoadError, LookupError, Registry},
+    plugin::{self, Isolation, LoadError, LookupError, PinsError, Registry, Source},
     presence::{Presence, incarnation_at},
     supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
     unit::{Unit, UnitSpec},
@@ -45,6 +46,9 @@ pub enum StartError {
         #[source]
         error: LoadError,
     },
+    /// It cannot be said which plugins may be loaded. (operator)
+    #[error(transparent)]
+    Pins(#[from] PinsError),
 }
 
 /// What is ready to run.
@@ -197,6 +201,11 @@ impl<'a> Assembly<'a> {
         let source = source.map_err(|error| StartError::Lookup { topology: topology.clone(), error })?;
         let loaded = plugin::load(source, isolation);
         let loaded = loaded.map_err(|error| StartError::Load { topology: topology.clone(), error })?;
+        if let Source::File(inspected) = source
+            && let Err(error) = self.registry.keep(inspected)
+        {
+            warn!(plugin = inspected.identity.plugin, err = %error, "no copy of the plugin file is kept");
+        }
         Ok((loaded, source.to_string()))
     }
 

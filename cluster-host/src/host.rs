@@ -145,10 +145,13 @@ impl HostBuilder {
     /// Starts it on the current tokio runtime.
     ///
     /// # Errors
-    /// [`StartError`] when a plugin that the configuration names cannot be had. That a strategy fails when it runs
+    /// [`StartError`] when a plugin that the configuration names cannot be had, or may not be loaded. That a strategy fails when it runs
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
-        let Self { config, registry, listener, limits } = self;
+        let Self { config, mut registry, listener, limits } = self;
+        if registry.pinned_by() != &config.plugins {
+            registry.pin(&config.plugins)?;
+        }
         let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
         let Assembled { mut membership, units, presence } =

@@ -301,7 +301,12 @@ fn wrong_places_and_rights() {
     write(&good, &plugin);
 
     std::os::unix::fs::symlink(&good, &path).unwrap();
-    assert_eq!(refusal(&path), "a symbolic link; put the file itself in its place");
+    assert_eq!(
+        refusal(&path),
+        "a symbolic link to DIR/good.so; run cp --remove-destination DIR/good.so FILE"
+    );
+    fs::remove_file(&good).unwrap();
+    assert_eq!(refusal(&path), "a symbolic link to nothing; run rm FILE");
     fs::remove_file(&path).unwrap();
 
     fs::create_dir(&path).unwrap();

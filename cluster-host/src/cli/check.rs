@@ -40,15 +40,17 @@ pub struct CheckArgs {
 /// When `out` cannot be written.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
     // What is wrong with the directory is told where a topology needs something from it.
-    let registry = Registry::scan(&args.directory.plugins).with_builtin(connectors::plugin())?;
-    report(&args.config, &registry, out)
+    let mut registry = Registry::scan(&args.directory.plugins).with_builtin(connectors::plugin())?;
+    report(&args.config, &mut registry, out)
 }
 
-fn report(path: &Path, registry: &Registry, out: &mut dyn Write) -> Result<ExitCode> {
+fn report(path: &Path, registry: &mut Registry, out: &mut dyn Write) -> Result<ExitCode> {
     match config::check(path, &|name| std::env::var(name).ok(), registry) {
         Ok(loaded) => {
             #[expect(clippy::print_stderr, reason = "warnings are not what the command was asked for")]
             config::warnings(&loaded).iter().for_each(|warning| eprintln!("{warning}"));
+            #[expect(clippy::print_stderr, reason = "a warning too")]
+            registry.pending().for_each(|(_, refusal)| eprintln!("warning: pending: {refusal}"));
             writeln!(out, "ok: {}", summary(&loaded.config))?;
             Ok(Exit::Done.into())
         }

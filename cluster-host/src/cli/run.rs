@@ -36,11 +36,16 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 
 /// Everything that can be wrong before anything runs.
 fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
-    let registry = Registry::scan(&args.plugins).with_builtin(connectors::plugin())?;
+    let mut registry = Registry::scan(&args.plugins).with_builtin(connectors::plugin())?;
     let environment = |name: &str| std::env::var(name).ok();
-    let loaded = config::check(&args.config, &environment, &registry).map_err(|problems| all(&problems))?;
+    let checked = config::check(&args.config, &environment, &mut registry);
+    let loaded = checked.map_err(|problems| all(&problems))?;
     for warning in config::warnings(&loaded) {
         warn!("{warning}");
+    }
+    for (kept, refusal) in registry.pending() {
+        let (version, file) = (&kept.identity.version, kept.path.display());
+        warn!(plugin = kept.identity.plugin, version, %file, "a plugin file is pending, an earlier content of it is used: {refusal}");
     }
     let address = args.listen.clone().or_else(|| loaded.config.api.listen.clone());
     let listener = Listener::bind(&address.unwrap_or_default())?;

@@ -13,6 +13,9 @@
 //! connect = { tcp = { port = 9000 } }    # default "erlang"; "none" watches without linking
 //! opts = { restart = "transient", deadline = "5s" }
 //! prune = { after = "30s" }              # or "never"
+//!
+//! [plugins]                              # which plugin files may be loaded
+//! lock = "plugins.lock"
 //! ```
 //!
 //! `${VAR}` and `${VAR:-default}` in a string stand for a variable of the environment, `$$` for one `$`. The way of a
@@ -26,6 +29,7 @@ mod file;
 mod inline;
 mod node;
 mod options;
+mod plugins;
 mod problem;
 mod topology;
 mod validate;
@@ -39,7 +43,7 @@ use std::{collections::BTreeMap, path::Path};
 use cluster_core::TopologyName;
 use cluster_sdk::{
     LocalNode,
-    config::{ConfigError, key_path},
+    config::{ConfigError, key_path, nearest},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,6 +56,7 @@ pub use self::{
     file::CONFIG_BYTES_MAX,
     node::NodeConfig,
     options::{Options, Prune, Restart, Retry},
+    plugins::{Hashes, PluginsConfig},
     problem::{Loaded, Problem, Severity},
     topology::TopologyConfig,
     validate::validate,
@@ -81,6 +86,9 @@ pub struct Config {
     /// The API.
     #[serde(default)]
     pub api: ApiConfig,
+    /// Which contents of plugin files may be loaded.
+    #[serde(default)]
+    pub plugins: PluginsConfig,
 }
 
 /// `[api]`.
@@ -132,17 +140,21 @@ impl Config {
     }
 }
 
-/// Reads a file and asks the plugins too, so that all mistakes of both kinds are told at once.
+/// Reads a file, has its `[plugins]` count for the registry, and asks the plugins too, so that all mistakes are told
+/// at once. Where it cannot be said which plugins may be loaded, none is asked.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of lines.
 pub fn check(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-    registry: &Registry,
+    registry: &mut Registry,
 ) -> Result<Loaded, Vec<Problem>> {
     let (loaded, mut problems) = read(path, env)?;
-    problems.extend(validate(&loaded, registry));
+    match registry.pin(&loaded.config.plugins) {
+        Ok(()) => problems.extend(validate(&loaded, registry)),
+        Err(error) => problems.push(loaded.problem("plugins.lock", error.to_string())),
+    }
     if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
 }
 
@@ -171,12 +183,19 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
     let more = parsed.as_ref().err().into_iter().flatten();
     let more: Vec<_> = more.filter(|error| !is_told(&errors, &error.path)).cloned().collect();
     errors.extend(more);
-    let config = match parsed {
+    let mut config = match parsed {
         Ok(config) if errors.is_empty() => config,
         Ok(_) | Err(_) => salvage(document.value, &errors),
     };
+    config.plugins.resolve(path);
     let problems = errors.into_iter().map(|error| lines.problem(path, &error.path, error.message)).collect();
     Ok((Loaded::new(config, path, lines), problems))
+}
+
+/// Whether a key is of `[plugins]`, or was meant to be.
+fn is_of_plugins(path: &str) -> bool {
+    let key = path.split(['.', '[']).next().unwrap_or_default();
+    nearest(key, ["api", "cluster", "node", "plugins", "topologies"]) == Some("plugins")
 }
 
 /// The topologies that nothing is wrong with, and all they need to be asked about.
@@ -185,7 +204,8 @@ fn salvage(value: Value, errors: &[ConfigError]) -> Config {
     let Value::Object(mut tables) = value else {
         return Config::default();
     };
-    if !is_right("node") || !is_right("cluster") {
+    // Who would be asked something that was not meant, or may not be asked at all?
+    if !is_right("node") || !is_right("cluster") || errors.iter().any(|error| is_of_plugins(&error.path)) {
         return Config::default();
     }
     if let Some(Value::Object(topologies)) = tables.get_mut("topologies") {

@@ -115,10 +115,10 @@ fn all_at_once() {
         [topologies."not good"]
         strategy = "x"
         connect = "none"
-        [plugins]
+        [plugin]
         "#,
         &expect![[r#"
-            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `topologies`
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`
             host.toml:4: node.name: node name "app" is not of the form name@host
             host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
             host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
@@ -146,7 +146,7 @@ fn all_at_once() {
             host.toml:22: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
             host.toml:23: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
             host.toml:24: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
-            host.toml:27: plugins: unknown key; possible: `api`, `cluster`, `node`, `topologies`
+            host.toml:27: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`
         "#]],
     );
 }
@@ -309,6 +309,82 @@ fn files() {
     assert_eq!(load("full.toml", Some(&vec![b'\n'; 1024 * 1024])), "");
 }
 
+const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+/// What may be loaded: paths begin where the file is, one hash or several, and unpinned plugins are allowed only where
+/// nothing is pinned, or where it is said.
+#[test]
+fn plugins_section() {
+    let parse = |text: &str| {
+        let loaded = Config::parse(Path::new("/etc/host.toml"), text, &|_| None);
+        loaded.unwrap_or_else(|problems| panic!("{}", lines(&problems))).config.plugins
+    };
+    assert!(parse("").allows_unpinned());
+    assert!(parse("[plugins]\nkeep = '/var/lib/host'\n").allows_unpinned());
+    assert!(!parse("[plugins]\nallow_unpinned = false\n").allows_unpinned());
+    let plugins = parse(&format!(
+        "[plugins]\nlock = 'plugins.lock'\nkeep = '/var/lib/host'\ntrusted_keys = ['{KEY}']\n\
+         [plugins.sha256]\nstrategy-a = '{HASH}'\nstrategy-b = ['{HASH}', '{}']\n",
+        HASH.replace("9f", "00")
+    ));
+    assert!(!plugins.allows_unpinned());
+    expect![[r#"
+        PluginsConfig {
+            sha256: {
+                "strategy-a": Hashes(
+                    [
+                        9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,
+                    ],
+                ),
+                "strategy-b": Hashes(
+                    [
+                        9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,
+                        0086d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,
+                    ],
+                ),
+            },
+            lock: Some(
+                "/etc/plugins.lock",
+            ),
+            trusted_keys: [
+                RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3,
+            ],
+            allow_unpinned: None,
+            keep: Some(
+                "/var/lib/host",
+            ),
+        }
+    "#]]
+    .assert_debug_eq(&plugins);
+    for pins in ["lock = 'x'".to_owned(), format!("sha256.a = '{HASH}'"), format!("trusted_keys = ['{KEY}']")]
+    {
+        assert!(!parse(&format!("[plugins]\n{pins}\n")).allows_unpinned(), "{pins}");
+        assert!(parse(&format!("[plugins]\n{pins}\nallow_unpinned = true\n")).allows_unpinned(), "{pins}");
+    }
+}
+
+/// Each mistake in it has its line and says what is possible.
+#[test]
+fn plugins_section_mistakes() {
+    check(
+        &format!(
+            "[plugins]\nlok = 'plugins.lock'\nkeep = 5\nallow_unpinned = 'no'\ntrusted_keys = ['{KEY}', 'RWQ']\n\
+             [plugins.sha256]\na = 'abc'\nb = ['{HASH}', '{}']\nc = 7\n",
+            HASH.replace("9f", "zf")
+        ),
+        &expect![[r#"
+            host.toml:2: plugins.lok: unknown key; did you mean `lock`? possible: `allow_unpinned`, `keep`, `lock`, `sha256`, `trusted_keys`
+            host.toml:3: plugins.keep: expected path string, found 5
+            host.toml:4: plugins.allow_unpinned: expected true or false, found string "no"
+            host.toml:5: plugins.trusted_keys[1]: "RWQ" is no public key of minisign: take the second line of minisign.pub
+            host.toml:7: plugins.sha256.a: "abc" is no SHA-256: write its 64 hexadecimal digits
+            host.toml:8: plugins.sha256.b[1]: "zf86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" is no SHA-256: write its 64 hexadecimal digits
+            host.toml:9: plugins.sha256.c: expected the 64 hexadecimal digits of a SHA-256, or a list of such, found 7
+        "#]],
+    );
+}
+
 /// What is allowed and seldom meant.
 #[test]
 fn seldom_meant() {
@@ -317,6 +393,12 @@ fn seldom_meant() {
         &expect![[r#"
         host.toml:1: warning: topologies: there are none: no node will be found
     "#]],
+    );
+    check_warnings(
+        "[plugins]\nkeep = 'kept'\n[topologies.a]\nstrategy = 'dns'\nconnect = 'none'\n",
+        &expect![[r#"
+            host.toml:2: warning: plugins.keep: nothing is kept where neither `lock` nor `sha256` names a content
+        "#]],
     );
     let gossip = |config: &str, connect: &str| {
         format!("[topologies.a]\nstrategy = 'gossip'\nconnect = {connect}\nconfig = {config}\n")

@@ -11,6 +11,10 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
     if topologies.is_empty() {
         warn("topologies", "there are none: no node will be found".to_owned());
     }
+    let plugins = &loaded.config.plugins;
+    if plugins.keep.is_some() && plugins.lock.is_none() && plugins.sha256.is_empty() {
+        warn("plugins.keep", "nothing is kept where neither `lock` nor `sha256` names a content".to_owned());
+    }
     for (index, (name, topology)) in topologies.iter().enumerate() {
         if listens_to_anyone(topology) {
             let message = "without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`";

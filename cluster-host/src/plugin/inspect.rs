@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Seek as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -14,9 +15,11 @@ use rustix::{
 };
 
 use super::{
+    content::{self, ContentHash},
     elf,
     identity::Identity,
-    machine,
+    machine::{self, GlibcVersion},
+    pins::Standing,
     refusal::{Reason, Refusal},
     trust,
 };
@@ -31,6 +34,12 @@ pub struct Inspected {
     pub path: PathBuf,
     /// Who it is.
     pub identity: Identity,
+    /// The newest glibc of which it uses something.
+    pub glibc_needed: Option<GlibcVersion>,
+    /// The hash of its content, where all of it was looked at: then nothing else is loaded.
+    pub content: Option<ContentHash>,
+    /// Why it may be loaded.
+    pub standing: Standing,
     /// The symbol by which it is entered.
     pub(super) symbol: String,
     /// What is expected at that symbol once the file is loaded.
@@ -60,14 +69,35 @@ pub fn inspect(path: &Path) -> Result<Inspected, Refusal> {
     open_inspected(path).map(|(_, inspected)| inspected)
 }
 
+/// Looks at one file as [`inspect`] does, and at all of its content, of which it gives the hash.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_content(path: &Path) -> Result<Inspected, Refusal> {
+    in_directory(path, |directory| directory.inspect_content(path)).map(|(_, inspected)| inspected)
+}
+
 /// Looks at one file and keeps it open, so that what is loaded is what was looked at.
 pub(super) fn open_inspected(path: &Path) -> Result<(File, Inspected), Refusal> {
+    in_directory(path, |directory| directory.inspect(path))
+}
+
+/// The same with a copy of its content that nobody can change.
+pub(super) fn open_content(path: &Path) -> Result<(File, Inspected), Refusal> {
+    in_directory(path, |directory| directory.inspect_content(path))
+}
+
+/// Does something with the directory of a file, after having checked it and all above it.
+pub(super) fn in_directory<T>(
+    path: &Path,
+    look: impl FnOnce(&Directory) -> Result<T, Reason>,
+) -> Result<T, Refusal> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     Directory::open(directory)
-        .and_then(|directory| directory.inspect(path))
+        .and_then(|directory| look(&directory))
         .map_err(|reason| Refusal { path: path.to_owned(), reason })
 }
 
@@ -85,37 +115,78 @@ impl Directory {
     /// Looks at one file in the directory, named by the last part of `path`.
     pub(super) fn inspect(&self, path: &Path) -> Result<(File, Inspected), Reason> {
         let file = self.open_file(path)?;
-        let metadata = file.metadata().map_err(Reason::Unreadable)?;
-        if metadata.len() > PLUGIN_BYTES_MAX {
-            return Err(Reason::TooLarge { bytes: metadata.len() });
-        }
-        let plugin = elf::read(&ReadCache::new(&file))?;
-        let identity = Identity::parse(&plugin.symbol, &plugin.handshake)?;
-        check_machine(&identity, plugin.glibc_needed)?;
-        let inspected = Inspected {
-            path: path.to_owned(),
-            identity,
-            symbol: plugin.symbol,
-            handshake: plugin.handshake,
-            stamp: Stamp::of(&metadata),
-        };
+        let inspected = look(&file, path)?;
         Ok((file, inspected))
     }
 
-    fn open_file(&self, path: &Path) -> Result<File, Reason> {
+    /// Looks at a copy of its content that nobody can change, and gives it at its beginning.
+    pub(super) fn inspect_content(&self, path: &Path) -> Result<(File, Inspected), Reason> {
+        let mut copy = content::seal(&self.open_file(path)?)?;
+        let mut inspected = look(&copy, path)?;
+        inspected.content = Some(ContentHash::of(&copy).map_err(Reason::Unreadable)?);
+        copy.rewind().map_err(Reason::Unreadable)?;
+        Ok((copy, inspected))
+    }
+
+    /// Opens a file in the directory to which only root and we can write.
+    pub(super) fn open_file(&self, path: &Path) -> Result<File, Reason> {
         let name = path
             .file_name()
             .ok_or_else(|| Reason::Unreadable(std::io::Error::other("the path names no file")))?;
         // Before opening, because merely opening a device or a FIFO can have effects.
-        trust::check_file(&statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?)?;
+        let stat = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).map_err(unreadable)?;
+        trust::check_file(&stat).map_err(|reason| with_target(reason, path))?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = match openat(&self.0, name, flags, Mode::empty()) {
             Ok(file) => file,
-            Err(Errno::LOOP) => return Err(Reason::Symlink),
+            Err(Errno::LOOP) => return Err(with_target(Reason::Symlink { target: None }, path)),
             Err(error) => return Err(unreadable(error)),
         };
-        trust::check_file(&fstat(&file).map_err(unreadable)?)?;
-        Ok(file.into())
+        let stat = fstat(&file).map_err(unreadable)?;
+        trust::check_file(&stat)?;
+        match u64::try_from(stat.st_size) {
+            Ok(bytes) if bytes > PLUGIN_BYTES_MAX => Err(Reason::TooLarge { bytes }),
+            _ => Ok(file.into()),
+        }
+    }
+}
+
+/// Says what a symbolic link points at, for whoever has to put that in its place.
+fn with_target(reason: Reason, path: &Path) -> Reason {
+    match reason {
+        Reason::Symlink { .. } => Reason::Symlink { target: path.canonicalize().ok() },
+        other => other,
+    }
+}
+
+/// Looks at an open file or at a copy of it.
+fn look(file: &File, path: &Path) -> Result<Inspected, Reason> {
+    let plugin = elf::read(&ReadCache::new(file))?;
+    let identity = Identity::parse(&plugin.symbol, &plugin.handshake)?;
+    check_machine(&identity, plugin.glibc_needed)?;
+    Ok(Inspected {
+        path: path.to_owned(),
+        identity,
+        glibc_needed: plugin.glibc_needed,
+        content: None,
+        standing: Standing::Unpinned,
+        symbol: plugin.symbol,
+        handshake: plugin.handshake,
+        stamp: Stamp::of(&file.metadata().map_err(Reason::Unreadable)?),
+    })
+}
+
+// === impl Inspected ===
+
+impl Inspected {
+    /// Whether another look has found the same content: by its hash where it was hashed, else by what the system says
+    /// of the file.
+    #[must_use]
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        match (self.content, other.content) {
+            (Some(content), Some(other)) => content == other,
+            _ => self.stamp == other.stamp,
+        }
     }
 }
 
@@ -133,7 +204,7 @@ impl Stamp {
 }
 
 /// Whether the plugin can work on this machine and in this host.
-fn check_machine(identity: &Identity, glibc_needed: Option<machine::GlibcVersion>) -> Result<(), Reason> {
+fn check_machine(identity: &Identity, glibc_needed: Option<GlibcVersion>) -> Result<(), Reason> {
     let ours = machine::target();
     if identity.target != ours {
         return Err(Reason::OtherTarget { theirs: identity.target.clone(), ours: ours.to_owned() });

@@ -2,7 +2,8 @@
 //!
 //! What is loaded is the very file that was looked at: it stays open, and the dynamic loader is given its
 //! descriptor's name in `/proc`. That descriptor is never closed: glibc knows libraries by the names they were
-//! opened by, and with a reused number it would silently give back the library of before. Nothing is ever
+//! opened by, and with a reused number it would silently give back the library of before. Where the content was
+//! hashed, the descriptor is that of a sealed copy of it. Nothing is ever
 //! unloaded either, because threads and thread-local destructors of a plugin may outlive its last use.
 
 #![allow(unsafe_code, reason = "loading a shared library runs foreign code, whatever one does")]
@@ -20,8 +21,9 @@ use cluster_sdk::abi::{PluginEntry, entry_from_symbol, host::LoadedPlugin};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::{
+    content::ContentHash,
     identity,
-    inspect::{Inspected, Stamp, open_inspected},
+    inspect::{Inspected, Stamp, open_content, open_inspected},
     refusal::Refusal,
     registry::Source,
 };
@@ -91,21 +93,47 @@ pub fn load(source: Source<'_>, isolation: Isolation) -> Result<LoadedPlugin, Lo
     }
 }
 
-/// Files that are loaded. There is one set of libraries in a process, however many hosts are in it.
-static LOADED: OnceLock<Mutex<HashMap<Stamp, LoadedPlugin>>> = OnceLock::new();
-
-fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
-    let (file, inspected) = open_inspected(&seen.path)?;
-    if inspected.handshake != seen.handshake {
+/// Opens a plugin that was looked at before, to be loaded into this process or another. Behind the descriptor is what
+/// was looked at, and where its content was hashed nobody can change it: not the file, but a sealed copy.
+///
+/// # Errors
+/// [`LoadError::Refused`] and [`LoadError::Changed`].
+pub(super) fn open(seen: &Inspected) -> Result<(File, Inspected), LoadError> {
+    let (file, inspected) = match seen.content {
+        Some(_) => open_content(&seen.path)?,
+        None => open_inspected(&seen.path)?,
+    };
+    if inspected.handshake != seen.handshake || inspected.content != seen.content {
         return Err(LoadError::Changed(seen.path.clone()));
     }
+    Ok((file, inspected))
+}
+
+/// What is loaded. There is one set of libraries in a process, however many hosts are in it.
+static LOADED: OnceLock<Mutex<HashMap<Loaded, LoadedPlugin>>> = OnceLock::new();
+
+/// By what a library is known again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Loaded {
+    File(Stamp),
+    /// Whatever file it came from.
+    Content(ContentHash),
+}
+
+fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
     let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(plugin) = loaded.get(&inspected.stamp) {
+    // A content is the same whatever has become of its file.
+    if let Some(plugin) = seen.content.and_then(|content| loaded.get(&Loaded::Content(content))) {
+        return Ok(*plugin);
+    }
+    let (file, inspected) = open(seen)?;
+    let known = inspected.content.map_or(Loaded::File(inspected.stamp), Loaded::Content);
+    if let Some(plugin) = loaded.get(&known) {
         return Ok(*plugin);
     }
     let entry = open_library(file, &inspected)?;
     let plugin = checked(entry, &Source::File(&inspected))?;
-    loaded.insert(inspected.stamp, plugin);
+    loaded.insert(known, plugin);
     Ok(plugin)
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use cluster_sdk::abi::handshake::{ABI_MAJOR, ABI_MINOR};
 
-use super::machine::GlibcVersion;
+use super::{content::ContentHash, machine::GlibcVersion, pins, signature::SignatureError};
 
 /// A file that is not loaded. Nothing of it has run and the other plugins are as they were.
 #[derive(Debug)]
@@ -27,8 +27,11 @@ pub enum Reason {
     #[error("cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
     /// What it points at could be exchanged between the check and the loading.
-    #[error("a symbolic link")]
-    Symlink,
+    #[error("a symbolic link{}", Target(target.as_deref()))]
+    Symlink {
+        /// What it points at in the end, where there is anything.
+        target: Option<PathBuf>,
+    },
     /// A FIFO, a device, a socket or a directory.
     #[error("{0}, not a regular file")]
     NotRegular(&'static str),
@@ -155,6 +158,38 @@ pub enum Reason {
     /// It cannot work without something that this host lacks.
     #[error("needs features of the host that this one lacks (bits {0:#x})")]
     FeaturesMissing(u32),
+    /// It must not be able to change between the check and the loading, and here it cannot be kept from that.
+    #[error("cannot be copied to where nobody changes it (memfd_create): {0}")]
+    NoPrivateCopy(#[source] std::io::Error),
+    /// Its plugin is pinned, with another content.
+    #[error("not a content that is pinned for {plugin}: its SHA-256 is {content}")]
+    OtherContent {
+        /// The plugin's name.
+        plugin: String,
+        /// The hash of what is in the file.
+        content: ContentHash,
+        /// What would pin it.
+        command: String,
+    },
+    /// Nobody who is trusted has signed it.
+    #[error("{0}")]
+    Unsigned(#[source] SignatureError),
+    /// Nothing names it, and that is what the configuration asks for.
+    #[error("not pinned")]
+    Unpinned {
+        /// What would pin it.
+        command: String,
+    },
+    /// Nothing names it, and it offers what a plugin offers that is named.
+    #[error("not pinned, but it offers the {offer} of {owner}, which is")]
+    TakesOffer {
+        /// What it offers.
+        offer: String,
+        /// The plugin that is pinned.
+        owner: String,
+        /// What would pin it.
+        command: String,
+    },
     /// Its instructions would be illegal here.
     #[error("compiled for a processor with {}, which this one lacks", .0.join(", "))]
     CpuLacks(Vec<&'static str>),
@@ -189,10 +224,13 @@ impl Reason {
     /// What would mend it, where that can be said.
     #[must_use]
     pub fn remedy(&self, path: &Path) -> Option<String> {
-        let path = path.display();
+        let (file, path) = (path, path.display());
         Some(match self {
             Self::Unreadable(_) => return None,
-            Self::Symlink => "put the file itself in its place".to_owned(),
+            Self::Symlink { target: Some(target) } => {
+                format!("run cp --remove-destination {} {path}", target.display())
+            }
+            Self::Symlink { target: None } => format!("run rm {path}"),
             Self::NotRegular(_) | Self::NotElf(_) | Self::NotSharedLibrary(_) | Self::NotPlugin => {
                 "remove it from the plugin directory".to_owned()
             }
@@ -217,7 +255,23 @@ impl Reason {
             Self::OtherInterface(_) | Self::FeaturesMissing(_) => "take a newer cluster-host".to_owned(),
             Self::PanicAborts => "build it with panic=unwind".to_owned(),
             Self::CpuLacks(_) => "build it without target-cpu=native".to_owned(),
+            Self::NoPrivateCopy(_) => "allow memfd_create to this process, in its seccomp filter".to_owned(),
+            Self::OtherContent { command, .. }
+            | Self::Unpinned { command }
+            | Self::TakesOffer { command, .. } => format!("if you trust it, run {command}"),
+            Self::Unsigned(_) => format!("if you trust it, run {}", pins::sign_command(file)),
         })
+    }
+}
+
+struct Target<'a>(Option<&'a Path>);
+
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(target) => write!(f, " to {}", target.display()),
+            None => f.write_str(" to nothing"),
+        }
     }
 }
 

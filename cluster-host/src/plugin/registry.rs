@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -11,12 +10,13 @@ use cluster_sdk::{OfferKind, abi::PluginEntry};
 
 use super::{
     identity::{Identity, Offer},
-    inspect::{Directory, Inspected, open_inspected},
+    inspect::Inspected,
+    listing::{self, DirectoryError, PluginFile},
+    pins::{Pins, PinsError, Standing},
     refusal::{Reason, Refusal},
 };
+use crate::config::PluginsConfig;
 
-/// Plugin files that a directory may hold at most; more are not looked at.
-pub const PLUGIN_FILES_MAX: usize = 256;
 /// The connector of a topology that names none.
 pub const CONNECTOR_DEFAULT: &str = "erlang";
 /// The file of the plugin that offers it.
@@ -31,15 +31,7 @@ pub struct Registry {
     problem: Option<DirectoryError>,
     files: Vec<PluginFile>,
     builtins: Vec<Builtin>,
-}
-
-/// A file of the plugin directory.
-#[derive(Debug)]
-pub struct PluginFile {
-    /// The directory as it was named, and the file's name.
-    pub path: PathBuf,
-    /// What it is, or why it is not loaded.
-    pub result: Result<Inspected, Refusal>,
+    pins: Pins,
 }
 
 /// A plugin that is linked into this program.
@@ -58,29 +50,6 @@ pub enum Source<'a> {
     File(&'a Inspected),
     /// From this program.
     Builtin(&'a Builtin),
-}
-
-/// What is wrong with the directory as a whole. The operator can mend it; what is linked in works without it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
-    /// It does not exist or cannot be read.
-    #[error("the plugin directory {} cannot be read: {error}", directory.display())]
-    Unreadable {
-        /// The directory.
-        directory: PathBuf,
-        /// Why.
-        #[source]
-        error: io::Error,
-    },
-    /// The first [`PLUGIN_FILES_MAX`] by name were looked at.
-    #[error("the plugin directory {} has {files} plugin files: only the first {PLUGIN_FILES_MAX} are looked at", directory.display())]
-    TooMany {
-        /// The directory.
-        directory: PathBuf,
-        /// How many there are.
-        files: usize,
-    },
 }
 
 /// Why a name cannot be used. The operator can mend it, in the configuration or in the plugin directory.
@@ -129,35 +98,52 @@ impl Registry {
     #[must_use]
     pub fn scan(directory: &Path) -> Self {
         let mut registry = Self { directory: Some(directory.to_owned()), ..Self::default() };
-        let mut names = match plugin_names(directory) {
-            Ok(names) => names,
-            Err(error) => {
-                registry.problem =
-                    Some(DirectoryError::Unreadable { directory: directory.to_owned(), error });
-                return registry;
-            }
-        };
-        if names.len() > PLUGIN_FILES_MAX {
-            let files = names.len();
-            registry.problem = Some(DirectoryError::TooMany { directory: directory.to_owned(), files });
-            names.truncate(PLUGIN_FILES_MAX);
-        }
-        // What is wrong with the directory is told of each file: that is where an operator looks.
-        let opened = Directory::open(directory);
-        registry.files = names
-            .into_iter()
-            .map(|name| {
-                let path = directory.join(name);
-                let result = match &opened {
-                    Ok(opened) => {
-                        opened.inspect(&path).map_err(|reason| Refusal { path: path.clone(), reason })
-                    }
-                    Err(_) => open_inspected(&path),
-                };
-                PluginFile { result: result.map(|(_, inspected)| inspected), path }
-            })
-            .collect();
+        (registry.files, registry.problem) = listing::list(directory, &registry.pins);
         registry
+    }
+
+    /// Has a `[plugins]` count: looks at the directory again, and takes of its files only what may be loaded by it, or
+    /// in the place of a file what was kept of it.
+    ///
+    /// # Errors
+    /// [`PinsError`] where the lock file cannot be believed. Then no file is loaded.
+    pub fn pin(&mut self, config: &PluginsConfig) -> Result<(), PinsError> {
+        if self.pins.config() == config && config == &PluginsConfig::default() {
+            return Ok(());
+        }
+        self.files.clear();
+        self.pins = Pins::load(config)?;
+        if let Some(directory) = &self.directory {
+            (self.files, self.problem) = listing::list(directory, &self.pins);
+        }
+        Ok(())
+    }
+
+    /// The `[plugins]` that counts.
+    #[must_use]
+    pub fn pinned_by(&self) -> &PluginsConfig {
+        self.pins.config()
+    }
+
+    /// The files in whose place a content of before is loaded.
+    pub fn pending(&self) -> impl Iterator<Item = (&Inspected, &Refusal)> {
+        self.files.iter().filter_map(|file| Some((file.result.as_ref().ok()?, file.pending.as_ref()?)))
+    }
+
+    /// Keeps a copy of what was loaded from a file, where its content is named and the configuration says where.
+    ///
+    /// # Errors
+    /// Where it cannot be written. Nothing else depends on it before the file has another content.
+    pub fn keep(&self, loaded: &Inspected) -> io::Result<()> {
+        let named = matches!(loaded.standing, Standing::Pinned | Standing::Locked { .. });
+        match (self.pins.keep(), loaded.content) {
+            (Some(keep), Some(content)) if named => keep.store(loaded, content),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Adds a plugin that is linked into this program.
@@ -319,19 +305,6 @@ impl fmt::Display for Hints<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|hint| write!(f, "; {hint}"))
     }
-}
-
-/// Names of the files in a directory that may be plugins, sorted.
-fn plugin_names(directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        if Path::new(&name).extension() == Some(OsStr::new("so")) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// The candidate that `name` is most likely a slip of.

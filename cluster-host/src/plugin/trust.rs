@@ -23,7 +23,7 @@ const PERMISSIONS: u32 = 0o7777;
 pub(super) fn check_file(stat: &Stat) -> Result<(), Reason> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
-        FileType::Symlink => return Err(Reason::Symlink),
+        FileType::Symlink => return Err(Reason::Symlink { target: None }),
         FileType::Directory => return Err(Reason::NotRegular("a directory")),
         FileType::Fifo => return Err(Reason::NotRegular("a FIFO")),
         FileType::Socket => return Err(Reason::NotRegular("a socket")),

@@ -46,10 +46,10 @@ fn run(text: &str) -> (ExitCode, String) {
     let path = scratch.path().join("host.toml");
     fs::write(&path, text).unwrap();
     let registry = Registry::scan(&scratch.path().join("plugins"));
-    let registry =
+    let mut registry =
         registry.with_builtin(connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
     let mut out = Vec::new();
-    let code = report(&path, &registry, &mut out).unwrap();
+    let code = report(&path, &mut registry, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     (code, out.replace(&scratch.path().display().to_string(), "DIR"))
 }
@@ -123,7 +123,7 @@ fn wrong() {
         text,
         ExitCode::FAILURE,
         &expect![[r#"
-        DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `topologies`
+        DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`
         DIR/host.toml:5: topologies.one.config.hots: unknown key; did you mean `hosts`? possible: `hosts`, `interval`
         DIR/host.toml:6: topologies.one.config.interval: expected a whole number from 0 to 65535, found string "x"
         DIR/host.toml:7: topologies.one.connect.tcp.prot: unknown key; did you mean `port`? possible: `connect_timeout`, `dead_after`, `port`
@@ -159,11 +159,35 @@ fn without_node() {
     );
 }
 
+/// A section that was meant to say which plugins may be loaded keeps all of them from being asked.
+#[test]
+fn misspelt_plugins() {
+    for (section, line) in [
+        (
+            "[plugin]",
+            "2: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`",
+        ),
+        (
+            "[plugins]\nlok = 'x'",
+            "3: plugins.lok: unknown key; did you mean `lock`? possible: `allow_unpinned`, `keep`, `lock`, `sha256`, `trusted_keys`",
+        ),
+        (
+            "[plugins]\nlock = 'x'",
+            "3: plugins.lock: the lock file DIR/x cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let (code, out) =
+            run(&format!("\n{section}\n[topologies.one]\nstrategy = 'picky'\nconnect = 'none'\n"));
+        assert_eq!(code, ExitCode::FAILURE);
+        assert_eq!(out, format!("DIR/host.toml:{line}\n"));
+    }
+}
+
 /// A file that is not there is one line.
 #[test]
 fn missing() {
     let mut out = Vec::new();
-    let code = report(Path::new("/no/such.toml"), &Registry::new(), &mut out).unwrap();
+    let code = report(Path::new("/no/such.toml"), &mut Registry::new(), &mut out).unwrap();
     assert_eq!(code, ExitCode::FAILURE);
     expect![[r#"
         /no/such.toml: cannot be opened: No such file or directory (os error 2)
