@@ -159,7 +159,9 @@ pub struct ConnectorContext {
 // === impl Operation ===
 
 impl Operation {
-    pub(crate) fn encode(&self) -> (OperationCode, Vec<u8>) {
+    /// The code and the record that cross.
+    #[must_use]
+    pub fn encode(&self) -> (OperationCode, Vec<u8>) {
         let mut record = Vec::new();
         match self {
             Self::Connect(node) => {
@@ -174,7 +176,9 @@ impl Operation {
         }
     }
 
-    pub(crate) fn decode(kind: OperationCode, record: &[u8]) -> Option<Self> {
+    /// What crossed; nothing where it is not valid.
+    #[must_use]
+    pub fn decode(kind: OperationCode, record: &[u8]) -> Option<Self> {
         if kind == OperationCode::LIST {
             return Some(Self::List);
         }

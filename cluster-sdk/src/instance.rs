@@ -28,12 +28,16 @@ pub(crate) struct Launch {
     pub(crate) local: LocalNode,
     #[serde(default = "info")]
     pub(crate) log_level: String,
+    /// How often the host wants a sign of life; absent where it can see for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) heartbeat_ms: Option<u64>,
 }
 
 /// What the body of an instance's thread is told beside its work.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) log_level: String,
+    pub(crate) heartbeat: Option<Duration>,
     pub(crate) clock: Clock,
 }
 
@@ -62,7 +66,8 @@ impl Thread {
         link: HostLink,
     ) -> io::Result<Self> {
         let clock = Clock::of_this_start();
-        let settings = Settings { log_level: launch.log_level, clock: clock.clone() };
+        let heartbeat = launch.heartbeat_ms.map(|ms| Duration::from_millis(ms.max(1)));
+        let settings = Settings { log_level: launch.log_level, heartbeat, clock: clock.clone() };
         let shared = Arc::new(Shared::new(launch.topology, launch.local, link));
         let (commands, received) = mpsc::unbounded_channel();
         let thread = Builder::new().name(shared.topology.clone());

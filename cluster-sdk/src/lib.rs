@@ -47,6 +47,8 @@
 //! - Configs are typed; [`config::parse`] finds all errors at once. A [`Secret`] never shows its value.
 //! - A [`NameTemplate`] lets whoever writes the config say how nodes are named: `"{basename}@{ip}"`.
 //! - `cluster_sdk::http`, with the feature `http`, asks JSON APIs: retries, pages, limits, secrets, client certificates.
+//! - Never keep the thread busy or blocked for seconds: in a process of its own an instance is taken for hung then. Work
+//!   of that kind goes to `tokio::task::spawn_blocking`. Awaiting is fine for any time.
 //! - Never install a signal handler: signals are the host's.
 //! - [`testing::TestHost`] runs any of the three without a host, by a clock that the test turns if it likes.
 //!
@@ -59,6 +61,7 @@ mod connector;
 mod context;
 mod discover;
 mod duration;
+mod environment;
 #[cfg(feature = "http")]
 pub mod http;
 mod instance;
@@ -87,6 +90,7 @@ pub use connector::{Connector, ConnectorContext, Links, Operation, Outcome};
 pub use context::{COUNTERS_MAX, Context, Refused, StopReason};
 pub use discover::Discover;
 pub use duration::{ConfigDuration, ConfigDurationError};
+pub use environment::Environment;
 pub use local::{LocalIdentity, LocalNode, LocalReport};
 pub use offer::{OfferDef, OfferKind};
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError};

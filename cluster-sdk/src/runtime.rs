@@ -76,6 +76,11 @@ fn work(
     };
     let tasks = LocalSet::new();
     let context = Context::new(Arc::clone(shared));
+    if let Some(interval) = settings.heartbeat {
+        // The first one before anything of the author's runs: from then on silence means something.
+        shared.link.ping(0);
+        tasks.spawn_local(beat(Arc::clone(shared), interval));
+    }
     let ended = guarded(|| {
         let ended = settings.clock.run(&runtime, &tasks, async {
             spawn_local(send_counters(Arc::clone(shared)));
@@ -88,6 +93,14 @@ fn work(
     // Does not wait for blocking calls such as a look-up of a name: they may hang.
     runtime.shutdown_background();
     ended.and_then(|ended| dropped.map(|()| ended))
+}
+
+/// Tells that this thread comes back to its runtime, which one that spins or waits for a lock does not.
+async fn beat(shared: Arc<Shared>, interval: Duration) {
+    for number in 1.. {
+        sleep(interval).await;
+        shared.link.ping(number);
+    }
 }
 
 async fn send_counters(shared: Arc<Shared>) {

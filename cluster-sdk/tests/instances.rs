@@ -17,7 +17,13 @@ use std::{
 use cluster_sdk::{
     Changes, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result, StopReason, Strategy,
     View,
-    abi::host::{Exit, ExitKind, HostInterface, InstanceStatus, LoadedPlugin, LogRecord, PluginError, Start},
+    abi::{
+        host::{
+            Call, Exit, ExitKind, HostCalls, HostInterface, InstanceStatus, LoadedPlugin, LogRecord,
+            PluginError, Start,
+        },
+        table::Code,
+    },
     anyhow::{Context as _, anyhow, bail},
     testing::{Setting, TestHost},
 };
@@ -46,6 +52,7 @@ enum Step {
     Log,
     Yield,
     Wait,
+    Block,
     Panic,
     PanicInTask,
     PanicOnDrop,
@@ -89,6 +96,11 @@ impl Strategy for Scripted {
                 Step::Log => log(),
                 Step::Yield => tokio::task::yield_now().await,
                 Step::Wait => pending().await,
+                // Many times as long as a heartbeat.
+                Step::Block => {
+                    let (_sender, never) = std::sync::mpsc::channel::<()>();
+                    never.recv_timeout(Duration::from_millis(50)).unwrap_err();
+                }
                 Step::Panic => panic!("step {}", 7),
                 Step::PanicInTask => {
                     let task = tokio::task::spawn_local(async { panic!("in a task") });
@@ -376,6 +388,51 @@ fn host_panics() {
     let running = plugin.start(&start, Arc::new(BadHost(exits))).unwrap();
     let exit = exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
     assert_eq!(exit.to_string(), "failed: host could not take the report");
+    drop(running);
+}
+
+/// Notes the first calls of an instance, and its signs of life.
+struct Calls(std::sync::mpsc::Sender<String>);
+
+impl HostCalls for Calls {
+    fn call(&self, call: Call<'_>) -> Code {
+        // Who has heard enough hears no more.
+        self.0.send(format!("{call:?}")).unwrap_or_default();
+        Code::OK
+    }
+    fn has_exited(&self) -> bool {
+        false
+    }
+}
+
+/// Where the host wants signs of life the first comes before any work, and one after the other while the instance waits;
+/// none comes of one that does not come back.
+#[test]
+fn heartbeats() {
+    let (calls, called) = std::sync::mpsc::channel();
+    let plugin = LoadedPlugin::from_entry(plugin()).unwrap();
+    let start = |steps: Value| Start {
+        kind: cluster_sdk::OfferKind::Strategy,
+        name: "scripted".to_owned(),
+        config: json!({ "steps": steps }),
+        topology: "alive".to_owned(),
+        local: LocalNode::default(),
+        log_level: LevelFilter::OFF,
+    };
+    let heartbeat = Some(Duration::from_millis(1));
+    let running = plugin.start_with(&start(json!(["healthy", "wait"])), heartbeat, Arc::new(Calls(calls)));
+    let next = || called.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
+    assert_eq!(next(), "Ping(0)");
+    assert!(next().starts_with("Status"));
+    assert_eq!([next(), next(), next()], ["Ping(1)", "Ping(2)", "Ping(3)"]);
+    running.unwrap().stop(StopReason::Restart, Duration::from_secs(2));
+    while !next().starts_with("Exited") {}
+
+    let (calls, called) = std::sync::mpsc::channel();
+    let steps = json!(["block", "fail"]);
+    let running = plugin.start_with(&start(steps), heartbeat, Arc::new(Calls(calls))).unwrap();
+    let heard: Vec<_> = called.iter().take_while(|call| !call.starts_with("Exited")).collect();
+    assert_eq!(heard, ["Ping(0)"]);
     drop(running);
 }
 

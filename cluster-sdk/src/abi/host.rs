@@ -2,19 +2,23 @@
 
 #![allow(unsafe_code, reason = "the host's side of the boundary")]
 
+mod call;
 mod logging;
 mod receive;
+mod receiver;
 mod running;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use cluster_core::{Health, NodeName, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::receive::Receiver;
+use self::receive::Line;
 pub use self::{
+    call::{Call, HostCalls},
     logging::LogRecord,
+    receiver::Receiver,
     running::{NotRunning, Running},
 };
 use super::{
@@ -74,6 +78,9 @@ pub enum PluginError {
     /// The system did not give what is needed; it may do so later.
     #[error("{0}")]
     Exhausted(String),
+    /// The plugin runs in a process of its own, which ended or did not answer: its author can mend it.
+    #[error("{0}")]
+    Died(String),
     /// The two sides do not understand each other.
     #[error("bug: plugin answered {code}: {text}")]
     Protocol {
@@ -296,33 +303,74 @@ impl LoadedPlugin {
     /// # Errors
     /// [`PluginError`] when the config is wrong, or the plugin has no such offer.
     pub fn start(&self, start: &Start, interface: Arc<dyn HostInterface>) -> Result<Running, PluginError> {
+        self.start_with(start, None, Arc::new(Receiver::new(interface)))
+    }
+
+    /// Starts an instance whose calls somebody else takes: for a process that carries them to the host. With a
+    /// heartbeat the instance calls `ping` that often, as long as it lets its runtime work.
+    ///
+    /// # Errors
+    /// As [`LoadedPlugin::start`].
+    pub fn start_with(
+        &self,
+        start: &Start,
+        heartbeat: Option<Duration>,
+        calls: Arc<dyn HostCalls>,
+    ) -> Result<Running, PluginError> {
         let context = Launch {
             topology: start.topology.clone(),
             local: start.local.clone(),
             log_level: start.log_level.to_string(),
+            heartbeat_ms: heartbeat.map(running::millis),
         };
         let (config, context) = (to_json(&start.config), to_json(&context));
-        let receiver = Arc::new(Receiver::new(interface));
+        let line = Arc::new(Line(calls));
         let args = StartArgs {
             kind: start.kind.code(),
             name: Bytes::new(start.name.as_bytes()),
             config: Bytes::new(&config),
             context: Bytes::new(&context),
             host: receive::TABLE,
-            host_ctx: Receiver::lend(&receiver),
+            host_ctx: Line::lend(&line),
         };
         let mut instance = Instance(std::ptr::null());
         let mut answer = Vec::new();
-        // SAFETY: the table was checked; all that is lent outlives the call, and the receiver is kept by `Running` until
+        // SAFETY: the table was checked; all that is lent outlives the call, and the line is kept by `Running` until
         // `destroy` has said OK.
         let code = unsafe { self.table.start()(&raw const args, &raw mut instance, Sink::new(&mut answer)) };
         if code == Code::OK && !instance.0.is_null() {
-            return Ok(Running::new(self.table, instance, receiver));
+            return Ok(Running::new(self.table, instance, line));
         }
-        if code == Code::INVALID {
-            return Err(PluginError::Config(parse_answer(Code::OK, &answer)?));
+        Err(PluginError::decode(code, &answer))
+    }
+}
+
+// === impl PluginError ===
+
+impl PluginError {
+    /// What a code and the text beside it mean, as they cross.
+    #[must_use]
+    pub fn decode(code: Code, answer: &[u8]) -> Self {
+        let text = || String::from_utf8_lossy(answer).into_owned();
+        match code {
+            Code::INVALID => parse_answer(Code::OK, answer).map_or_else(|error| error, Self::Config),
+            Code::UNKNOWN => Self::Unknown(text()),
+            Code::PANICKED => Self::Panicked(text()),
+            Code::EXHAUSTED => Self::Exhausted(text()),
+            _ => Self::Protocol { code: code.0, text: text() },
         }
-        Err(failure(code, &answer))
+    }
+
+    /// The code and the text that [`PluginError::decode`] makes this of.
+    #[must_use]
+    pub fn encode(&self) -> (Code, Vec<u8>) {
+        match self {
+            Self::Config(errors) => (Code::INVALID, to_json(errors)),
+            Self::Unknown(text) => (Code::UNKNOWN, text.clone().into_bytes()),
+            Self::Panicked(text) | Self::Died(text) => (Code::PANICKED, text.clone().into_bytes()),
+            Self::Exhausted(text) => (Code::EXHAUSTED, text.clone().into_bytes()),
+            Self::Protocol { code, text } => (Code(*code), text.clone().into_bytes()),
+        }
     }
 }
 
@@ -334,22 +382,12 @@ impl fmt::Debug for LoadedPlugin {
 
 fn parse_answer<T: serde::de::DeserializeOwned>(code: Code, answer: &[u8]) -> Result<T, PluginError> {
     if code != Code::OK {
-        return Err(failure(code, answer));
+        return Err(PluginError::decode(code, answer));
     }
     serde_json::from_slice(answer).map_err(|err| PluginError::Protocol {
         code: code.0,
         text: format!("not the JSON that was expected: {err}"),
     })
-}
-
-fn failure(code: Code, answer: &[u8]) -> PluginError {
-    let text = String::from_utf8_lossy(answer).into_owned();
-    match code {
-        Code::UNKNOWN => PluginError::Unknown(text),
-        Code::PANICKED => PluginError::Panicked(text),
-        Code::EXHAUSTED => PluginError::Exhausted(text),
-        _ => PluginError::Protocol { code: code.0, text },
-    }
 }
 
 fn to_json<T: Serialize>(value: &T) -> Vec<u8> {

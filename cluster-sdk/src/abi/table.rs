@@ -61,7 +61,8 @@ pub struct StartArgs {
     pub name: Bytes,
     /// Its config, JSON.
     pub config: Bytes,
-    /// Where it runs, JSON: `topology`, `local`, `log_level`. New keys may come.
+    /// Where it runs, JSON: `topology`, `local`, `log_level`; `heartbeat_ms` where the host wants a `ping` that often, the
+    /// first before any work, from the thread that does the work. New keys may come.
     pub context: Bytes,
     /// The host's functions.
     pub host: HostTable_Ref,

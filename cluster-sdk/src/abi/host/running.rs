@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
-use super::{Operation, StopReason, receive::Receiver, to_json};
+use super::{Operation, StopReason, receive::Line, to_json};
 use crate::{
     abi::table::{Bytes, Code, Instance, PluginTable_Ref, StopCode},
     local::LocalNode,
@@ -16,7 +16,7 @@ const DROP_LOOKS: u32 = 1_000;
 pub struct Running {
     table: PluginTable_Ref,
     instance: Instance,
-    receiver: Arc<Receiver>,
+    line: Arc<Line>,
     destroyed: bool,
 }
 
@@ -32,8 +32,8 @@ unsafe impl Send for Running {}
 unsafe impl Sync for Running {}
 
 impl Running {
-    pub(super) const fn new(table: PluginTable_Ref, instance: Instance, receiver: Arc<Receiver>) -> Self {
-        Self { table, instance, receiver, destroyed: false }
+    pub(super) const fn new(table: PluginTable_Ref, instance: Instance, line: Arc<Line>) -> Self {
+        Self { table, instance, line, destroyed: false }
     }
 
     /// The local node has changed.
@@ -60,12 +60,12 @@ impl Running {
     /// [`NotRunning`]; no `completed` follows.
     pub fn submit(&self, op: u64, operation: &Operation, within: Duration) -> Result<(), NotRunning> {
         let (kind, record) = operation.encode();
-        self.receiver.expect(op);
+        self.line.0.expect(op);
         // SAFETY: the instance lives until `destroy`; the bytes outlive the call.
         let code =
             unsafe { self.table.submit()(self.instance, op, kind, Bytes::new(&record), millis(within)) };
         if code != Code::OK {
-            self.receiver.forget(op);
+            self.line.0.forget(op);
             return Err(NotRunning);
         }
         Ok(())
@@ -73,7 +73,7 @@ impl Running {
 
     /// The operation is not wanted any more: no `completed` follows.
     pub fn cancel(&self, op: u64) {
-        if self.receiver.forget(op) {
+        if self.line.0.forget(op) {
             // SAFETY: the instance lives until `destroy`.
             unsafe { self.table.cancel()(self.instance, op) }
         }
@@ -101,25 +101,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Between `exited` and the end of the thread are microseconds.
-        let looks = if self.receiver.has_exited() { DROP_LOOKS } else { 1 };
+        let looks = if self.line.0.has_exited() { DROP_LOOKS } else { 1 };
         for _ in 0..looks {
             if self.destroy() {
                 return;
             }
             thread::yield_now();
         }
-        // The thread may call the host at any time, so the receiver stays for ever.
-        Receiver::leak(&self.receiver);
+        // The thread may call the host at any time, so the line stays for ever.
+        Line::leak(&self.line);
         tracing::debug!("instance was dropped while its thread runs: its memory is not freed");
     }
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("exited", &self.receiver.has_exited()).finish_non_exhaustive()
+        f.debug_struct("Running").field("exited", &self.line.0.has_exited()).finish_non_exhaustive()
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

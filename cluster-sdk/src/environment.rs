@@ -1,0 +1,114 @@
+//! The environment of commands, and of plugins in processes of their own: what programs need to run, and nothing by
+//! accident. Credentials in the host's environment are nobody's business but of whom they are named for.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
+
+use crate::config::{ConfigError, key_path};
+
+/// Variables that are kept; a `*` at the end stands for anything.
+const KEPT: [&str; 8] = ["PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// What makes the dynamic loader run other code than was meant is never passed on.
+const NEVER: &str = "LD_";
+
+/// What a config says of the environment of a command.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Variables that are set.
+    pub env: &'a BTreeMap<String, String>,
+    /// Names of variables that are passed on from the host's environment; `AWS_*` stands for all that begin so.
+    pub pass_env: &'a [String],
+}
+
+// === impl Environment ===
+
+impl Environment<'_> {
+    /// The variables: of this process those that are kept or passed on, then those that are set.
+    #[must_use]
+    pub fn variables(&self) -> BTreeMap<OsString, OsString> {
+        self.of(std::env::vars_os())
+    }
+
+    /// What is wrong with it, where the keys are called `env` and `pass_env`.
+    #[must_use]
+    pub fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
+        for (name, value) in self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                errors.push(ConfigError::new(key_path("env", name), "is no variable of an environment"));
+            } else if name.starts_with(NEVER) {
+                errors.push(ConfigError::new(key_path("env", name), "LD_* is never set"));
+            }
+        }
+        for (index, name) in self.pass_env.iter().enumerate() {
+            if name.starts_with(NEVER) {
+                errors.push(ConfigError::new(format!("pass_env[{index}]"), "LD_* is never passed on"));
+            }
+        }
+        errors
+    }
+
+    fn of(&self, host: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
+        let passed = || KEPT.into_iter().chain(self.pass_env.iter().map(String::as_str));
+        let host =
+            host.filter(|(name, _)| !is_like(name, "LD_*") && passed().any(|pattern| is_like(name, pattern)));
+        let set = self.env.iter().filter(|(name, _)| !name.starts_with(NEVER));
+        host.chain(set.map(|(name, value)| (name.into(), value.into()))).collect()
+    }
+}
+
+impl std::fmt::Debug for Environment<'_> {
+    /// Values may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (env, pass_env) = (self.env.keys(), self.pass_env);
+        f.debug_struct("Environment").field("env", &env).field("pass_env", &pass_env).finish()
+    }
+}
+
+fn is_like(name: &OsStr, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.as_encoded_bytes().starts_with(start.as_bytes()),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is needed is kept, what is named is passed on, what is set counts more than both, and nothing else is
+    /// there; the loader's variables are not there whoever names them.
+    #[test]
+    fn variables() {
+        let host = ["PATH", "LC_ALL", "SECRET", "AWS_KEY", "AWS", "LD_PRELOAD", "HOME"];
+        let host = host.map(|name| (name.into(), "host".into()));
+        let env = [("HOME", "set"), ("X", "set"), ("LD_PRELOAD", "set")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let pass_env = ["AWS_*", "LD_*", "*"].map(str::to_owned);
+        let shown = |pass_env: &[String]| {
+            let variables = Environment { env: &env, pass_env }.of(host.clone().into_iter());
+            let shown =
+                variables.into_iter().map(|(name, value)| format!("{}={}", name.display(), value.display()));
+            shown.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(&[]), "HOME=set LC_ALL=host PATH=host X=set");
+        assert_eq!(shown(&pass_env[..2]), "AWS_KEY=host HOME=set LC_ALL=host PATH=host X=set");
+        assert_eq!(
+            shown(&pass_env),
+            "AWS=host AWS_KEY=host HOME=set LC_ALL=host PATH=host SECRET=host X=set"
+        );
+    }
+
+    /// What cannot be a variable, or must not be one, is told with its key.
+    #[test]
+    fn mistakes() {
+        let env = [("A=B", ""), ("LD_LIBRARY_PATH", "/"), ("good", "value"), ("null", "\0")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let pass_env = ["LD_*", "GOOD"].map(str::to_owned);
+        let paths = Environment { env: &env, pass_env: &pass_env }.validate();
+        let paths: Vec<_> = paths.into_iter().map(|error| error.path).collect();
+        assert_eq!(paths, [r#"env."A=B""#, "env.LD_LIBRARY_PATH", "env.null", "pass_env[0]"]);
+    }
+}
