@@ -11,8 +11,16 @@ const SELF: &str = "self@127.0.0.1";
 const STEADY: [&str; 2] = ["x@10.0.0.1", "y@10.0.0.2"];
 const NODES: [&str; 4] = ["a@10.0.0.1", "b@10.0.0.2", "c@10.0.0.3", "d@10.0.0.4"];
 
-/// A host with a topology `steady` that does as it should, and one called `faulty`.
+/// Where plugins run: what a strategy does is one thing to its host, wherever it does it.
+const EVERYWHERE: [&str; 2] = ["in-process", "process"];
+
+/// A host with a topology `steady` that does as it should, and one called `faulty` on a thread of the host.
 fn host(plugins: &Plugins, faulty: &str) -> Host {
+    isolated(plugins, "in-process", faulty)
+}
+
+/// The same with `faulty` in another place.
+fn isolated(plugins: &Plugins, isolation: &str, faulty: &str) -> Host {
     let config = format!(
         r#"
 [node]
@@ -23,17 +31,25 @@ connect = "none"
 config = {{ nodes = {STEADY:?} }}
 [topologies.faulty]
 connect = "none"
+opts.isolation = "{isolation}"
 {faulty}
 "#
     );
     Host::start(Launch { config, plugins: plugins.path().to_owned(), ..Launch::default() })
 }
 
+/// Each of these, in each place.
+fn everywhere<T: Copy>(cases: &[T]) -> impl Iterator<Item = (T, &'static str)> {
+    cases.iter().flat_map(|case| EVERYWHERE.map(|isolation| (*case, isolation)))
+}
+
 /// Nothing of what happens to `faulty` is noticed in `steady`.
 #[track_caller]
 fn check_steady(host: &Host) {
-    let steady = host.topology("steady");
+    let begun = || Some(host.topology("steady")).filter(|steady| steady["health"] != "starting");
+    let steady = host.settle("steady to begin", begun);
     assert_eq!((&steady["health"], &steady["restarts"]), (&json!("running"), &json!(0)));
+    host.wait("its nodes", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
     let view = host.view();
     for node in STEADY {
         assert_eq!(view.state(node), Some("up"), "{node}");
@@ -52,9 +68,11 @@ fn wait_faulty(host: &Host, what: &str, until: impl Fn(&Value) -> bool) -> Value
 #[test]
 fn nobody_is_disconnected() {
     let plugins = Plugins::with(&[FAULTY]);
-    for (strategy, misbehaved) in [("panics", "restarts"), ("fails", "restarts"), ("lies_empty", "held")] {
-        let host = host(
+    let strategies = [("panics", "restarts"), ("fails", "restarts"), ("lies_empty", "held")];
+    for ((strategy, misbehaved), isolation) in everywhere(&strategies) {
+        let host = isolated(
             &plugins,
+            isolation,
             &format!("strategy = \"{strategy}\"\nconfig = {{ nodes = {NODES:?}, after_ms = 100 }}"),
         );
         let all: Vec<&str> = STEADY.iter().chain(&NODES).copied().chain([SELF]).collect();
@@ -74,9 +92,11 @@ fn nobody_is_disconnected() {
 #[test]
 fn ends_are_told() {
     let plugins = Plugins::with(&[FAULTY]);
-    for (strategy, reason) in [("panics", "boom after 0 ms"), ("fails", "the source is gone")] {
-        let host =
-            host(&plugins, &format!("strategy = \"{strategy}\"\nopts = {{ restart = \"temporary\" }}"));
+    for ((strategy, reason), isolation) in
+        everywhere(&[("panics", "boom after 0 ms"), ("fails", "the source is gone")])
+    {
+        let faulty = format!("strategy = \"{strategy}\"\nopts.restart = \"temporary\"");
+        let host = isolated(&plugins, isolation, &faulty);
         let topology = wait_faulty(&host, "its end", |topology| topology["health"] == "stopped");
         let told = topology["reason"].as_str().unwrap_or_default();
         assert!(told.contains(reason), "{strategy}: {told}");
@@ -99,14 +119,14 @@ fn restart_types() {
     let finishes = format!("strategy = \"finishes\"\nconfig = {{ nodes = {NODES:?} }}");
     let fails = format!("strategy = \"fails\"\nconfig = {{ nodes = {NODES:?} }}");
     for (strategy, opts, restarted) in [
-        (&finishes, "{ restart = \"permanent\" }", true),
-        (&finishes, "{ restart = \"transient\" }", false),
-        (&finishes, "{ restart = \"temporary\" }", false),
-        (&fails, "{ restart = \"transient\" }", true),
-        (&fails, "{ restart = \"temporary\" }", false),
-        (&fails, "{ restart = \"permanent\", max_restarts = 0 }", false),
+        (&finishes, "opts.restart = \"permanent\"", true),
+        (&finishes, "opts.restart = \"transient\"", false),
+        (&finishes, "opts.restart = \"temporary\"", false),
+        (&fails, "opts.restart = \"transient\"", true),
+        (&fails, "opts.restart = \"temporary\"", false),
+        (&fails, "opts.restart = \"permanent\"\nopts.max_restarts = 0", false),
     ] {
-        let host = host(&plugins, &format!("{strategy}\nopts = {opts}"));
+        let host = host(&plugins, &format!("{strategy}\n{opts}"));
         if restarted {
             wait_faulty(&host, opts, |topology| topology["restarts"].as_u64() >= Some(2));
         } else {
@@ -123,7 +143,7 @@ fn restart_types() {
 #[test]
 fn restarts_are_limited() {
     let plugins = Plugins::with(&[FAULTY]);
-    let host = host(&plugins, "strategy = \"fails\"\nopts = { max_restarts = 2, max_seconds = 600 }");
+    let host = host(&plugins, "strategy = \"fails\"\nopts.max_restarts = 2\nopts.max_seconds = 600");
     let topology = wait_faulty(&host, "its end", |topology| topology["health"] == "stopped");
     assert_eq!(topology["restarts"], 2);
     check_steady(&host);
@@ -133,8 +153,8 @@ fn restarts_are_limited() {
 #[test]
 fn stop_waits_for_nobody() {
     let plugins = Plugins::with(&[FAULTY]);
-    for strategy in ["stuck", "slow"] {
-        let host = host(&plugins, &format!("strategy = \"{strategy}\""));
+    for (strategy, isolation) in everywhere(&["stuck", "slow"]) {
+        let host = isolated(&plugins, isolation, &format!("strategy = \"{strategy}\""));
         host.wait("the steady ones", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
         check_steady(&host);
         let status = host.terminate();
@@ -146,28 +166,34 @@ fn stop_waits_for_nobody() {
 #[test]
 fn too_many_members() {
     let plugins = Plugins::with(&[FAULTY]);
-    let host = host(&plugins, "strategy = \"too_many\"\nconfig = { count = 6 }\nmembers_max = 5");
-    let topology = wait_faulty(&host, "degraded", |topology| topology["health"] == "degraded");
-    let told = topology["reason"].as_str().unwrap_or_default();
-    assert!(told.contains('6') && told.contains("members_max"), "{told}");
-    host.wait("the steady ones", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
-    let view = host.view();
-    assert!(!view.members.keys().any(|name| name.starts_with('n')), "{view}");
-    check_steady(&host);
+    let faulty = "strategy = \"too_many\"\nconfig = { count = 6 }\nmembers_max = 5";
+    for isolation in EVERYWHERE {
+        let host = isolated(&plugins, isolation, faulty);
+        let topology = wait_faulty(&host, "degraded", |topology| topology["health"] == "degraded");
+        let told = topology["reason"].as_str().unwrap_or_default();
+        assert!(told.contains('6') && told.contains("members_max"), "{told}");
+        host.settle("its strategy to know", || host.log().contains("report was not taken").then_some(()));
+        host.wait("the steady ones", |view| STEADY.iter().all(|node| view.state(node) == Some("up")));
+        let view = host.view();
+        assert!(!view.members.keys().any(|name| name.starts_with('n')), "{view}");
+        check_steady(&host);
+    }
 }
 
 /// What a plugin logs is in the host's log with its topology, and what it counts is shown with it.
 #[test]
 fn logs_and_counters_are_forwarded() {
     let plugins = Plugins::with(&[FAULTY]);
-    let host = host(&plugins, "strategy = \"noisy\"\nconfig = { times = 3 }");
-    let topology = wait_faulty(&host, "its counters", |topology| topology["counters"]["rounds"] == 3);
-    assert_eq!(topology["counters"]["noises"], 15);
-    wait_faulty(&host, "its health", |topology| topology["health"] == "degraded");
-    let log = host.settle("its lines", || Some(host.log()).filter(|log| log.contains("a warning")));
-    let line = log.lines().find(|line| line.contains("a warning")).unwrap();
-    assert!(line.contains("WARN") && line.contains("faulty"), "{line}");
-    assert!(!log.contains("a trifle"), "below the level");
+    for isolation in EVERYWHERE {
+        let host = isolated(&plugins, isolation, "strategy = \"noisy\"\nconfig = { times = 3 }");
+        let topology = wait_faulty(&host, "its counters", |topology| topology["counters"]["rounds"] == 3);
+        assert_eq!(topology["counters"]["noises"], 15);
+        wait_faulty(&host, "its health", |topology| topology["health"] == "degraded");
+        let log = host.settle("its lines", || Some(host.log()).filter(|log| log.contains("a warning")));
+        let line = log.lines().find(|line| line.contains("a warning")).unwrap();
+        assert!(line.contains("WARN") && line.contains("faulty"), "{line}");
+        assert!(!log.contains("a trifle"), "below the level");
+    }
 }
 
 /// A plugin of one topology fails again and again; the gossip of another goes on as if nothing was.

@@ -18,6 +18,7 @@ mod faults;
 mod formation;
 mod gossip_wire;
 mod host;
+mod isolation;
 mod kubernetes;
 mod lab;
 mod lan;

@@ -7,15 +7,16 @@ use cluster_core::{
     Membership, Now, TopologyName,
     membership::{ConnectorId, ConnectorSpec, MembershipOptions, TopologySpec},
 };
-use cluster_sdk::abi::host::{Links, LoadedPlugin, Offer, OfferKind};
+use cluster_sdk::abi::host::{Links, Offer, OfferKind};
 use tracing::warn;
 
 use crate::{
     board::{Board, Entry},
     clock,
-    config::{Config, ConnectorConfig, Restart, TopologyConfig},
+    config::{Config, ConnectorConfig, IsolationConfig, Restart, TopologyConfig},
     inbox::UnitId,
-    plugin::{self, Isolation, LoadError, LookupError, PinsError, Registry, Source},
+    placement::Plugin,
+    plugin::{LoadError, LookupError, PinsError, Registry, Source},
     presence::{Presence, incarnation_at},
     supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
     unit::{Unit, UnitSpec},
@@ -95,10 +96,23 @@ struct Assembly<'a> {
     now: Now,
 }
 
+/// A strategy or a connector that a topology names.
+struct Wanted<'a> {
+    kind: OfferKind,
+    name: &'a str,
+    isolation: &'a IsolationConfig,
+    config: serde_json::Value,
+}
+
 impl<'a> Assembly<'a> {
     fn add(&mut self, name: &TopologyName, config: &'a TopologyConfig) -> Result<(), StartError> {
-        let (plugin, plugin_name) =
-            self.load(name, OfferKind::Strategy, &config.strategy, config.opts.isolation)?;
+        let wanted = Wanted {
+            kind: OfferKind::Strategy,
+            name: &config.strategy,
+            isolation: &config.opts.isolation,
+            config: config.config.to_value(),
+        };
+        let (plugin, plugin_name) = self.load(name, &wanted)?;
         let connector = match config.connect.connector() {
             Some(connector) => Some(self.connector(name, config, connector)?),
             None => None,
@@ -132,7 +146,7 @@ impl<'a> Assembly<'a> {
                 kind: OfferKind::Strategy,
                 name: config.strategy.clone(),
                 plugin,
-                config: config.config.to_value(),
+                config: wanted.config,
                 topologies: vec![name.clone()],
                 members_max: config.members_max.get(),
             },
@@ -156,8 +170,14 @@ impl<'a> Assembly<'a> {
             return Ok(id);
         }
         let id = ConnectorId(u32::try_from(self.connectors.len()).unwrap_or(u32::MAX));
-        let (plugin, _) = self.load(topology, OfferKind::Connector, &connector.name, connector.isolation)?;
-        let offer = describe(plugin, &connector.name);
+        let wanted = Wanted {
+            kind: OfferKind::Connector,
+            name: &connector.name,
+            isolation: &connector.isolation,
+            config: connector.config.to_value(),
+        };
+        let (plugin, _) = self.load(topology, &wanted)?;
+        let offer = describe(&plugin, &connector.name);
         if offer.as_ref().is_some_and(|offer| offer.local_node) {
             self.presence.expect(id, &connector.name);
         }
@@ -181,7 +201,7 @@ impl<'a> Assembly<'a> {
                 kind: OfferKind::Connector,
                 name: connector.name.clone(),
                 plugin,
-                config: connector.config.to_value(),
+                config: wanted.config,
                 topologies: vec![topology.clone()],
                 members_max: 0,
             },
@@ -190,16 +210,11 @@ impl<'a> Assembly<'a> {
         Ok(id)
     }
 
-    fn load(
-        &self,
-        topology: &TopologyName,
-        kind: OfferKind,
-        name: &str,
-        isolation: Isolation,
-    ) -> Result<(LoadedPlugin, String), StartError> {
-        let source = self.registry.find(kind, name);
+    fn load(&self, topology: &TopologyName, wanted: &Wanted<'_>) -> Result<(Plugin, String), StartError> {
+        let Wanted { kind, name, isolation, config } = wanted;
+        let source = self.registry.find(*kind, name);
         let source = source.map_err(|error| StartError::Lookup { topology: topology.clone(), error })?;
-        let loaded = plugin::load(source, isolation);
+        let loaded = Plugin::place(self.registry, source, isolation, config);
         let loaded = loaded.map_err(|error| StartError::Load { topology: topology.clone(), error })?;
         if let Source::File(inspected) = source
             && let Err(error) = self.registry.keep(inspected)
@@ -215,7 +230,7 @@ impl<'a> Assembly<'a> {
     }
 }
 
-fn describe(plugin: LoadedPlugin, connector: &str) -> Option<Offer> {
+fn describe(plugin: &Plugin, connector: &str) -> Option<Offer> {
     let offers = plugin.describe().unwrap_or_default();
     offers.into_iter().find(|offer| offer.kind == OfferKind::Connector && offer.name == connector)
 }

@@ -34,10 +34,13 @@ mod inbox;
 mod logging;
 mod narration;
 mod owner;
+mod placement;
 pub mod plugin;
 mod presence;
+pub mod runner;
 mod socket;
 mod supervision;
+mod trial;
 mod unit;
 mod voice;
 

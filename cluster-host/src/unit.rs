@@ -6,13 +6,14 @@ use std::{
 };
 
 use cluster_core::{Health, TopologyName};
-use cluster_sdk::abi::host::{LoadedPlugin, OfferKind, Running, Start, StopReason};
+use cluster_sdk::abi::host::{OfferKind, Start, StopReason};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
     board::Board,
     inbox::{Inbox, UnitId},
+    placement::{Instance, Plugin},
     presence::Presence,
     supervision::{Decision, Exit, Supervision},
     voice::Voice,
@@ -26,7 +27,7 @@ pub(crate) struct UnitSpec {
     /// The strategy's or connector's name.
     pub(crate) name: String,
     /// The plugin that offers it.
-    pub(crate) plugin: LoadedPlugin,
+    pub(crate) plugin: Plugin,
     pub(crate) config: Value,
     /// The topologies that it works for.
     pub(crate) topologies: Vec<TopologyName>,
@@ -49,8 +50,8 @@ pub(crate) struct Unit {
     state: State,
     /// Number of the current start; what earlier ones say is dropped.
     start: u64,
-    /// Instances that have ended, or were told to, while their threads had not.
-    leftovers: Vec<Running>,
+    /// Instances that have ended, or were told to, while their threads or processes had not.
+    leftovers: Vec<Instance>,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,7 @@ enum State {
     /// Left when it is started, at `due`.
     Waiting { due: Instant },
     /// Left by its exit.
-    Running { instance: Running, voice: Arc<Voice> },
+    Running { instance: Instance, voice: Arc<Voice> },
     /// Never left.
     Ended,
 }
@@ -85,7 +86,7 @@ impl Unit {
     }
 
     /// The instance, while it runs.
-    pub(crate) fn running(&self) -> Option<(&Running, &Voice)> {
+    pub(crate) fn running(&self) -> Option<(&Instance, &Voice)> {
         match &self.state {
             State::Running { instance, voice } => Some((instance, voice)),
             State::Waiting { .. } | State::Ended => None,
@@ -148,7 +149,7 @@ impl Unit {
         self.sweep();
     }
 
-    /// Frees what can be freed; a stuck thread keeps its instance.
+    /// Frees what can be freed; what is stuck keeps its instance.
     fn sweep(&mut self) {
         let leftovers = std::mem::take(&mut self.leftovers);
         self.leftovers = leftovers.into_iter().filter_map(|instance| instance.try_destroy().err()).collect();

@@ -20,7 +20,7 @@ use std::{
 use clap::Parser as _;
 use cluster_host::{
     cli::{plugins::PluginsArgs, strategies::StrategiesArgs},
-    plugin::{Isolation, LoadError, Registry, Source, inspect, load},
+    plugin::{LoadError, Registry, Source, inspect, load},
 };
 use cluster_sdk::{OfferKind, abi::handshake::MAGIC};
 use object::{
@@ -214,11 +214,6 @@ fn wrong_handshakes() {
             "interface of the future",
             with_handshake(&plugin, 28, &9_u32.to_le_bytes()),
             "has interface 9, which this host does not know; take a newer cluster-host".to_owned(),
-        ),
-        (
-            "panics abort",
-            with_handshake(&plugin, 32, &0_u32.to_le_bytes()),
-            "built with panic=abort: a panic of it would end this host; build it with panic=unwind".to_owned(),
         ),
         (
             "features of the future",
@@ -548,32 +543,43 @@ fn loading() {
     assert_eq!((mappings(&a), mappings(&b)), (0, 0), "looking loads nothing");
     for name in ["one", "two"] {
         let source = registry.find(OfferKind::Strategy, name).unwrap();
-        let loaded = load(source, Isolation::InProcess).unwrap();
+        let loaded = load(source).unwrap();
         assert_eq!(loaded.ping(7), 7);
         assert!(!loaded.describe().unwrap().is_empty());
     }
     let once = (mappings(&a), mappings(&b));
     assert!(once.0 > 0 && once.1 > 0);
     let one = registry.find(OfferKind::Strategy, "one").unwrap();
-    load(one, Isolation::InProcess).unwrap();
+    load(one).unwrap();
     assert_eq!((mappings(&a), mappings(&b)), once);
-
-    let error = load(one, Isolation::Process).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        format!(
-            "{}: isolation = \"process\" does not exist yet; take isolation = \"in-process\"",
-            a.display()
-        )
-    );
 
     // Put in its place as an upgrade does it: the old file lives on in the loaded library.
     let new = directory.path().join("new");
     write(&new, &plugin);
     fs::rename(&new, &a).unwrap();
-    assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Changed(path)) if path == a));
+    assert!(matches!(load(one), Err(LoadError::Changed(path)) if path == a));
     fs::remove_file(&a).unwrap();
-    assert!(matches!(load(one, Isolation::InProcess), Err(LoadError::Refused(_))));
+    assert!(matches!(load(one), Err(LoadError::Refused(_))));
+}
+
+/// A plugin whose panics abort is looked at like any other, but its code does not come into this process.
+#[test]
+fn panics_that_abort() {
+    let directory = directory();
+    let plugin = fs::read(real_plugin()).unwrap();
+    let path = directory.path().join("a.so");
+    write(&path, &with_handshake(&plugin, 32, &0_u32.to_le_bytes()));
+    let registry = Registry::scan(directory.path());
+    let source = registry.find(OfferKind::Strategy, "fixed").unwrap();
+    assert_eq!(
+        load(source).unwrap_err().to_string(),
+        format!(
+            "{}: built with panic=abort: a panic of it would end this host; \
+             build it with panic=unwind, or run it with isolation = \"process\"",
+            path.display()
+        )
+    );
+    assert_eq!(mappings(&path), 0);
 }
 
 /// The connectors that are linked in are found and loaded like those of files, and a file cannot take their names.
@@ -585,7 +591,7 @@ fn builtin_connectors() {
     let registry = Registry::scan(directory.path()).with_builtin(cluster_host::connectors::plugin()).unwrap();
     let exec = registry.find(OfferKind::Connector, "exec").unwrap();
     assert!(matches!(exec, Source::Builtin(_)));
-    let offers = load(exec, Isolation::InProcess).unwrap().describe().unwrap();
+    let offers = load(exec).unwrap().describe().unwrap();
     assert_eq!(offers.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), ["tcp", "exec"]);
     assert_eq!(
         registry.find(OfferKind::Connector, "tcp").unwrap_err().to_string(),

@@ -9,10 +9,12 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Exit, plugins::DirectoryArgs};
+use super::{
+    Exit,
+    plugins::{self, DirectoryArgs},
+};
 use crate::{
     config::{self, Config},
-    connectors,
     plugin::Registry,
 };
 
@@ -40,7 +42,7 @@ pub struct CheckArgs {
 /// When `out` cannot be written.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
     // What is wrong with the directory is told where a topology needs something from it.
-    let mut registry = Registry::scan(&args.directory.plugins).with_builtin(connectors::plugin())?;
+    let mut registry = plugins::registry(&args.directory.plugins)?;
     report(&args.config, &mut registry, out)
 }
 

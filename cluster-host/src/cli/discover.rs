@@ -1,24 +1,19 @@
 //! `cluster-host discover`: one strategy alone, and what it finds. Nothing is linked, announced or remembered.
 
-mod listener;
 mod show;
 
-use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write, process::ExitCode};
 
 use anyhow::{Result, anyhow};
-use cluster_sdk::{
-    ConfigDuration, LocalNode, OfferKind,
-    abi::host::{LoadedPlugin, PluginError, Start, StopReason},
-};
+use cluster_sdk::{ConfigDuration, OfferKind, abi::host::PluginError};
 use serde_json::{Map, Value};
-use tracing::level_filters::LevelFilter;
 
-use self::listener::{Findings, Listener};
 use super::{Exit, complain, plugins::DirectoryArgs};
 use crate::{
-    clock, config,
+    config::{self, IsolationConfig},
     logging::{self, LogFormat, LogLevel},
-    plugin::{Isolation, load},
+    placement::Plugin,
+    trial::{self, Findings},
 };
 
 const EXAMPLES: &str = "\
@@ -30,9 +25,6 @@ Examples:
   cluster-host discover kubernetes --config @kubernetes.toml --timeout 30s --json
 
 Without a view the reason is told, and the exit code is 1; where the config is wrong it is 2.";
-
-/// How long the strategy is given to end once there is something to show.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// Run one strategy alone and print the first view that it gives; links nobody, announces nothing
 #[derive(Debug, Clone, clap::Args)]
@@ -76,8 +68,10 @@ pub(super) fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> Result<ExitC
             return Ok(Exit::NotSo.into());
         }
     };
-    let plugin = load(source, Isolation::InProcess)?;
-    match run(args, plugin, config) {
+    let plugin = Plugin::place(&registry, source, &IsolationConfig::ByPlugin, &config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = trial::run(&plugin, (&args.name, config), &args.name, args.timeout.get());
+    match runtime.block_on(found) {
         Ok(findings) => show(args, &findings, out),
         Err(PluginError::Config(errors)) => {
             for error in errors {
@@ -87,22 +81,6 @@ pub(super) fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> Result<ExitC
         }
         Err(error) => Err(anyhow!(error).context(format!("starting {}", args.name))),
     }
-}
-
-/// Starts the strategy, and ends it once it has given a view or said why it cannot.
-fn run(args: &DiscoverArgs, plugin: LoadedPlugin, config: Value) -> Result<Findings, PluginError> {
-    let (listener, words) = Listener::new(&args.name);
-    // A node that is not there is not announced by whatever strategy.
-    let local = LocalNode { present: false, ..LocalNode::default() };
-    let (kind, name, topology) = (OfferKind::Strategy, args.name.clone(), args.name.clone());
-    let start = Start { kind, name, config, topology, local, log_level: LevelFilter::current() };
-    let running = plugin.start(&start, Arc::new(listener))?;
-    let mut findings = Findings::default();
-    findings.listen(&words, clock::now().instant + args.timeout.get(), Findings::is_enough);
-    running.stop(StopReason::Restart, STOP_WITHIN);
-    // What it says beside: a reason, the rest of a view.
-    findings.listen(&words, clock::now().instant + STOP_WITHIN, Findings::is_over);
-    Ok(findings)
 }
 
 fn show(args: &DiscoverArgs, findings: &Findings, out: &mut dyn Write) -> Result<ExitCode> {

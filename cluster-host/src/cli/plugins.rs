@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// The very file that runs, also where another one has taken its place since.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Lists the plugin files with what they offer, or why they are refused; runs no code of theirs.
 #[derive(Debug, Clone, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -227,12 +230,18 @@ impl RefusedJson {
     }
 }
 
+/// The plugins of a directory and of this program, which is a runner too.
+pub(super) fn registry(directory: &Path) -> Result<Registry> {
+    let registry = Registry::scan(directory).with_builtin(connectors::plugin())?;
+    Ok(registry.with_runner(Path::new(THIS_PROGRAM)))
+}
+
 // === impl DirectoryArgs ===
 
 impl DirectoryArgs {
     /// What there is: the directory's files and what is linked into this program.
     pub(super) fn scan(&self) -> Result<Registry> {
-        let registry = Registry::scan(&self.plugins).with_builtin(connectors::plugin())?;
+        let registry = registry(&self.plugins)?;
         if let Some(problem @ DirectoryError::Unreadable { .. }) = registry.problem() {
             bail!("{problem}");
         }

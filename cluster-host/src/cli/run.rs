@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::{Exit, RunArgs, complain};
+use super::{Exit, RunArgs, complain, plugins};
 use crate::{
     api::{Listener, Source as _},
     config::{self, Config, Loaded, Problem},
-    connectors,
     host::Host,
     logging,
     plugin::Registry,
@@ -20,6 +20,10 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = logging::init(args.log_format, args.log_level.clone()) {
         complain(&error);
         return Exit::Usage.into();
+    }
+    // What this process has in its memory and its environment is not for processes of the same user: those of plugins.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        warn!(%error, "other processes of this user can read the memory of this one");
     }
     let ended = prepare(args).and_then(|(loaded, registry, listener)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -36,7 +40,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
 
 /// Everything that can be wrong before anything runs.
 fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
-    let mut registry = Registry::scan(&args.plugins).with_builtin(connectors::plugin())?;
+    let mut registry = plugins::registry(&args.plugins)?;
     let environment = |name: &str| std::env::var(name).ok();
     let checked = config::check(&args.config, &environment, &mut registry);
     let loaded = checked.map_err(|problems| all(&problems))?;

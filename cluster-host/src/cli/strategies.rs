@@ -11,7 +11,11 @@ use cluster_sdk::OfferKind;
 use serde::Serialize;
 
 use super::{Exit, complain, options::Options, plugins::DirectoryArgs};
-use crate::plugin::{Isolation, LookupError, Registry, Source, load};
+use crate::{
+    config::IsolationConfig,
+    placement::Plugin,
+    plugin::{LookupError, Registry, Source},
+};
 
 /// Lists the strategies and connectors that plugins offer, or describes one of them.
 #[derive(Debug, Clone, clap::Args)]
@@ -104,7 +108,7 @@ fn describe(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     };
     let mut described = Vec::new();
     for source in sources {
-        let plugin = load(source, Isolation::InProcess)?;
+        let plugin = Plugin::place(registry, source, &IsolationConfig::ByPlugin, &serde_json::Value::Null)?;
         let offers = plugin.describe().with_context(|| format!("describing {source}"))?;
         let offers = offers.into_iter().filter(|offer| offer.name == name);
         described.extend(offers.map(|offer| (source, offer)));

@@ -9,7 +9,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use crate::plugin::{CONNECTOR_DEFAULT, Isolation};
+use super::isolation::IsolationConfig;
+use crate::plugin::CONNECTOR_DEFAULT;
 
 /// What makes the links of a topology.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +30,7 @@ pub struct ConnectorConfig {
     /// Its own config, which its plugin checks.
     pub config: PluginConfig,
     /// Where it runs: the one key of its table that is the host's.
-    pub isolation: Isolation,
+    pub isolation: IsolationConfig,
 }
 
 /// The config of a plugin as it was written. It may have secrets in it, so it shows its keys and no values.
@@ -57,7 +58,7 @@ impl ConnectConfig {
         Self::Connector(ConnectorConfig {
             name: name.to_owned(),
             config: PluginConfig::default(),
-            isolation: Isolation::default(),
+            isolation: IsolationConfig::default(),
         })
     }
 
@@ -128,7 +129,7 @@ impl JsonSchema for ConnectConfig {
 
 /// A connector's table, the host's key apart.
 struct Table {
-    isolation: Isolation,
+    isolation: IsolationConfig,
     config: PluginConfig,
 }
 
@@ -142,11 +143,11 @@ impl<'de> Deserialize<'de> for Table {
                 f.write_str("a table with the connector's config")
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Table, A::Error> {
-                let mut isolation = Isolation::default();
+                let mut isolation = IsolationConfig::default();
                 let mut config = Map::new();
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
-                        ISOLATION => isolation = map.next_value::<IsolationWord>()?.0,
+                        ISOLATION => isolation = map.next_value()?,
                         _ => {
                             config.insert(key, map.next_value()?);
                         }
@@ -203,35 +204,4 @@ impl JsonSchema for PluginConfig {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "object", "additionalProperties": true })
     }
-}
-
-/// Where a plugin's code shall run, refusing what does not exist yet.
-#[derive(Default)]
-pub(super) struct IsolationWord(pub(super) Isolation);
-
-impl<'de> Deserialize<'de> for IsolationWord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Isolation::deserialize(deserializer)? {
-            Isolation::InProcess => Ok(Self(Isolation::InProcess)),
-            Isolation::Process => Err(D::Error::custom(
-                "\"process\" is not part of this version: write \"in-process\" or leave it out",
-            )),
-        }
-    }
-}
-
-impl JsonSchema for IsolationWord {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Isolation".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "enum": ["in-process"] })
-    }
-}
-
-pub(super) fn isolation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Isolation, D::Error> {
-    IsolationWord::deserialize(deserializer).map(|word| word.0)
 }

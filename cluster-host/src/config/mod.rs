@@ -27,6 +27,7 @@ mod document;
 mod expand;
 mod file;
 mod inline;
+mod isolation;
 mod node;
 mod options;
 mod plugins;
@@ -54,6 +55,7 @@ pub(crate) use self::inline::inline;
 pub use self::{
     connect::{ConnectConfig, ConnectorConfig, PluginConfig},
     file::CONFIG_BYTES_MAX,
+    isolation::{IsolationConfig, ProcessConfig, Variables},
     node::NodeConfig,
     options::{Options, Prune, Restart, Retry},
     plugins::{Hashes, PluginsConfig},

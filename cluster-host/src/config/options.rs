@@ -14,8 +14,7 @@ use serde::{
     de::{self, Error},
 };
 
-use super::connect::{IsolationWord, isolation};
-use crate::plugin::Isolation;
+use super::isolation::IsolationConfig;
 
 /// `opts`. The first three are those of an OTP supervisor, with its defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -29,10 +28,9 @@ pub struct Options {
     pub max_restarts: u32,
     /// The seconds in which restarts are counted.
     pub max_seconds: NonZeroU32,
-    /// Where the strategy runs.
-    #[serde(deserialize_with = "isolation")]
-    #[schemars(with = "IsolationWord")]
-    pub isolation: Isolation,
+    /// Where the strategy runs: on threads of the host where this project ships its plugin, in a process of its own
+    /// where it does not.
+    pub isolation: IsolationConfig,
     /// How long to wait between tries to link a member.
     pub retry: Retry,
     /// Links that are being made or broken at once, at most.
@@ -104,7 +102,7 @@ impl Default for Options {
             restart: Restart::default(),
             max_restarts: 3,
             max_seconds: NonZeroU32::MIN.saturating_add(4),
-            isolation: Isolation::default(),
+            isolation: IsolationConfig::default(),
             retry: Retry::default(),
             dials_max: NonZeroUsize::MIN.saturating_add(15),
             deadline: ConfigDuration::from_secs(5),

@@ -40,8 +40,8 @@ fn good() {
         [topologies.full]
         strategy = "gossip"
         config = { port = 45892, secret = "${SECRET}", at = 2026-01-01T00:00:00Z }
-        connect = { tcp = { port = 9000, isolation = "in-process" } }
-        opts = { restart = "transient", max_restarts = 5, max_seconds = 10, isolation = "in-process", deadline = "2s" }
+        connect = { tcp = { port = 9000, isolation = "process" } }
+        opts = { restart = "transient", max_restarts = 5, max_seconds = 10, isolation = { process = { env = { A = "b" }, pass_env = ["AWS_*"], user = "nobody" } }, deadline = "2s" }
         prune = { after = "30s", max_fraction = 1 }
         members_max = 1_000
         [topologies."a.b"]
@@ -65,9 +65,9 @@ fn good() {
     expect![[r#"
         shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)) }
         Some(NodeConfig { name: app@10.0.0.7, attributes: {"app.kubernetes.io/name": "api", "zone": "eu-1"}, addresses: ["10.0.0.7:9000"] })
-        a.b: TopologyConfig { strategy: "dns", config: {}, connect: None, opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: InProcess, retry: Retry { first: 100ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: true, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
-        c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: InProcess }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
-        full: TopologyConfig { strategy: "gossip", config: {"at": "***", "port": "***", "secret": "***"}, connect: Connector(ConnectorConfig { name: "tcp", config: {"port": "***"}, isolation: InProcess }), opts: Options { restart: Transient, max_restarts: 5, max_seconds: 10, isolation: InProcess, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 2s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 30s, max_fraction: 1.0, hold: 300s }), members_max: 1000 }
+        a.b: TopologyConfig { strategy: "dns", config: {}, connect: None, opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 100ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: true, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
+        c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: ByPlugin }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
+        full: TopologyConfig { strategy: "gossip", config: {"at": "***", "port": "***", "secret": "***"}, connect: Connector(ConnectorConfig { name: "tcp", config: {"port": "***"}, isolation: Process(ProcessConfig { env: {}, pass_env: [], read: [], write: [], user: None, memory_mib_max: 512, hang_after: 10s }) }), opts: Options { restart: Transient, max_restarts: 5, max_seconds: 10, isolation: Process(ProcessConfig { env: {"A": "***"}, pass_env: ["AWS_*"], read: [], write: [], user: Some("nobody"), memory_mib_max: 512, hang_after: 10s }), retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 2s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 30s, max_fraction: 1.0, hold: 300s }), members_max: 1000 }
     "#]].assert_eq(&topologies.fold(shown, |shown, topology| shown + &topology));
     let prune = |name: &str| config.topologies[&name.parse::<TopologyName>().unwrap()].prune.policy();
     assert_eq!(prune("a.b"), PrunePolicy { never: true, ..PrunePolicy::default() });
@@ -100,11 +100,11 @@ fn all_at_once() {
         [topologies.one]
         strategy = 5
         conect = "none"
-        opts = { restart = "sometimes", max_restart = 3, max_seconds = 0, isolation = "process", dials_max = "4" }
+        opts = { restart = "sometimes", max_restart = 3, max_seconds = 0, isolation = { proces = {} }, dials_max = "4" }
         prune = { rounds = 0, after = "soon", max_fraction = 2, holt = 1 }
         [topologies.two]
         strategy = "${STRATEGY}"
-        connect = { tcp = { isolation = "process" } }
+        connect = { tcp = { isolation = { process = { hang_after = 0, memory = 1 } } } }
         opts.retry = { first = "0s", last = "1m" }
         opts.deadline = -5
         members_max = 0
@@ -127,7 +127,7 @@ fn all_at_once() {
             host.toml:10: topologies.one.strategy: expected a string, found 5
             host.toml:11: topologies.one.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
             host.toml:12: topologies.one.opts.dials_max: expected a whole number from 1, found string "4": write it without quotes
-            host.toml:12: topologies.one.opts.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:12: topologies.one.opts.isolation.proces: unknown key; did you mean `process`? possible: `process`
             host.toml:12: topologies.one.opts.max_restart: unknown key; did you mean `max_restarts`? possible: `deadline`, `dials_max`, `isolation`, `max_restarts`, `max_seconds`, `restart`, `retry`
             host.toml:12: topologies.one.opts.max_seconds: expected a whole number from 1 to 4294967295, found 0
             host.toml:12: topologies.one.opts.restart: `sometimes` is not possible here; possible: `permanent`, `transient`, `temporary`
@@ -136,7 +136,8 @@ fn all_at_once() {
             host.toml:13: topologies.one.prune.max_fraction: must be from 0.0 to 1.0
             host.toml:13: topologies.one.prune.rounds: expected a whole number from 1 to 4294967295, found 0
             host.toml:15: topologies.two.strategy: environment variable STRATEGY is not set: set it, or write `${STRATEGY:-default}`
-            host.toml:16: topologies.two.connect.tcp.isolation: "process" is not part of this version: write "in-process" or leave it out
+            host.toml:16: topologies.two.connect.tcp.isolation.process.hang_after: must be at least 100ms
+            host.toml:16: topologies.two.connect.tcp.isolation.process.memory: unknown key; did you mean `memory_mib_max`? possible: `env`, `pass_env`, `read`, `write`, `user`, `memory_mib_max`, `hang_after`
             host.toml:17: topologies.two.opts.retry.first: must be longer than nothing
             host.toml:17: topologies.two.opts.retry.last: unknown key; possible: `cap`, `first`
             host.toml:18: topologies.two.opts.deadline: expected a duration such as "30s" or a number of milliseconds, found -5
@@ -203,8 +204,8 @@ fn connect() {
         (
             "connect = { tcp = { isolation = 'container' } }",
             expect![[r#"
-            host.toml:3: topologies.a.connect.tcp.isolation: `container` is not possible here; possible: `in-process`, `process`
-        "#]],
+                host.toml:3: topologies.a.connect.tcp.isolation: expected "in-process", "process" or a table { process = { … } }, found string "container"
+            "#]],
         ),
         (
             "connect = ['tcp']",

@@ -1,10 +1,10 @@
 //! Asking the plugins: does every strategy and connector exist, does it load, and does it like its config?
 
 use cluster_core::TopologyName;
-use cluster_sdk::{LocalNode, OfferKind, abi::host::PluginError, config::key_path};
+use cluster_sdk::{ConfigError, LocalNode, OfferKind, abi::host::PluginError, config::key_path};
 
-use super::{Loaded, PluginConfig, Problem, TopologyConfig, topology};
-use crate::plugin::{self, Isolation, Registry};
+use super::{IsolationConfig, Loaded, PluginConfig, Problem, TopologyConfig, topology};
+use crate::{placement::Plugin, plugin::Registry};
 
 /// Everything that is wrong with a configuration in the eyes of the plugins that it names. They are loaded for that,
 /// and nothing is started. The registry must be pinned by this configuration.
@@ -30,7 +30,8 @@ struct Question<'a> {
     kind: OfferKind,
     name: &'a str,
     config: &'a PluginConfig,
-    isolation: Isolation,
+    isolation: &'a IsolationConfig,
+    isolation_path: String,
     name_path: String,
     config_path: String,
 }
@@ -44,7 +45,8 @@ impl Asking<'_> {
             kind: OfferKind::Strategy,
             name: &topology.strategy,
             config: &topology.config,
-            isolation: topology.opts.isolation,
+            isolation: &topology.opts.isolation,
+            isolation_path: key_path(&key_path(&path, "opts"), "isolation"),
             name_path: key_path(&path, "strategy"),
             config_path: key_path(&path, "config"),
         });
@@ -54,7 +56,8 @@ impl Asking<'_> {
                 kind: OfferKind::Connector,
                 name: &connector.name,
                 config: &connector.config,
-                isolation: connector.isolation,
+                isolation: &connector.isolation,
+                isolation_path: key_path(&key_path(&connect, &connector.name), "isolation"),
                 config_path: key_path(&connect, &connector.name),
                 name_path: connect,
             }));
@@ -63,23 +66,28 @@ impl Asking<'_> {
     }
 
     fn ask(&self, question: &Question<'_>) -> Vec<Problem> {
-        let Question { kind, name, config, isolation, name_path, config_path } = question;
+        let Question { kind, name, config, isolation, isolation_path, name_path, config_path } = question;
         let unusable =
             |reason: &dyn std::error::Error| vec![self.loaded.problem(name_path, reason.to_string())];
         let source = match self.registry.find(*kind, name) {
             Ok(source) => source,
             Err(error) => return unusable(&error),
         };
-        let plugin = match plugin::load(source, *isolation) {
+        let tell = |errors: Vec<ConfigError>, path: &str| -> Vec<Problem> {
+            let errors = errors.into_iter().map(|error| error.within(path));
+            errors.map(|error| self.loaded.problem(&error.path, error.message)).collect()
+        };
+        let process = isolation.process();
+        let mut problems = tell(process.environment().validate(), &key_path(isolation_path, "process"));
+        let config = config.to_value();
+        let plugin = match Plugin::place(self.registry, source, isolation, &config) {
             Ok(plugin) => plugin,
             Err(error) => return unusable(&error),
         };
-        match plugin.validate(*kind, name, &config.to_value(), self.local) {
-            Ok(errors) | Err(PluginError::Config(errors)) => {
-                let errors = errors.into_iter().map(|error| error.within(config_path));
-                errors.map(|error| self.loaded.problem(&error.path, error.message)).collect()
-            }
-            Err(error) => unusable(&error),
+        match plugin.validate(*kind, name, &config, self.local) {
+            Ok(errors) | Err(PluginError::Config(errors)) => problems.extend(tell(errors, config_path)),
+            Err(error) => problems.extend(unusable(&error)),
         }
+        problems
     }
 }

@@ -4,12 +4,13 @@ use std::fmt;
 
 use anyhow::{Context as _, bail};
 use cluster_sdk::{
-    ConfigError, Connector, ConnectorContext, Links, LocalNode, Node, NodeName, Outcome, Result,
+    ConfigError, Connector, ConnectorContext, Environment, Links, LocalNode, Node, NodeName, Outcome, Result,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::process;
+use crate::config::Variables;
 
 /// Bytes that the `list` command may print at most.
 const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -28,6 +29,13 @@ pub struct ExecConfig {
     /// Program and arguments that print the names of the linked nodes, one a line. Without it a lost link is not
     /// noticed.
     list: Option<Vec<String>>,
+    /// Variables of the commands' environment, beside `PATH`, `HOME`, `LANG`, `LC_*`, `TZ`, `TMPDIR` and
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` of the host's.
+    #[serde(default)]
+    env: Variables,
+    /// Variables that are passed on from the host's environment: names, or beginnings such as `AWS_*`.
+    #[serde(default)]
+    pass_env: Vec<String>,
 }
 
 /// The connector `exec`.
@@ -48,7 +56,7 @@ impl Connector for Exec {
             ("disconnect", config.disconnect.as_ref()),
             ("list", config.list.as_ref()),
         ];
-        let mut errors = Vec::new();
+        let mut errors = config.environment().validate();
         for (path, command) in commands {
             let Some(command) = command else { continue };
             if command.first().is_none_or(String::is_empty) {
@@ -67,12 +75,12 @@ impl Connector for Exec {
     }
 
     async fn connect(&self, node: &Node) -> Outcome {
-        outcome(&self.config.connect, node.name()).await
+        self.outcome(&self.config.connect, node.name()).await
     }
 
     async fn disconnect(&self, node: &NodeName) -> Outcome {
         match &self.config.disconnect {
-            Some(command) => outcome(command, node).await,
+            Some(command) => self.outcome(command, node).await,
             None => Outcome::Done,
         }
     }
@@ -82,7 +90,7 @@ impl Connector for Exec {
             return Ok(None);
         };
         let (program, arguments) = words(command);
-        let finished = process::run(program, &arguments, LIST_BYTES_MAX)
+        let finished = process::run(program, &arguments, self.config.environment(), LIST_BYTES_MAX)
             .await
             .with_context(|| format!("running {program:?}"))?;
         if let Some(reason) = finished.failure() {
@@ -101,17 +109,27 @@ impl fmt::Debug for Exec {
     }
 }
 
-async fn outcome(command: &[String], node: &NodeName) -> Outcome {
-    // Names can come from anyone on the network.
-    if node.as_str().starts_with('-') {
-        let reason = "its name begins with '-', which a command could take for an option";
-        return Outcome::NotPartOfNetwork(reason.to_owned());
+impl Exec {
+    async fn outcome(&self, command: &[String], node: &NodeName) -> Outcome {
+        // Names can come from anyone on the network.
+        if node.as_str().starts_with('-') {
+            let reason = "its name begins with '-', which a command could take for an option";
+            return Outcome::NotPartOfNetwork(reason.to_owned());
+        }
+        let (program, mut arguments) = words(command);
+        arguments.push(node.as_str());
+        match process::run(program, &arguments, self.config.environment(), 0).await {
+            Ok(finished) => finished.failure().map_or(Outcome::Done, Outcome::Unreachable),
+            Err(error) => Outcome::Unreachable(format!("running {program:?}: {error}")),
+        }
     }
-    let (program, mut arguments) = words(command);
-    arguments.push(node.as_str());
-    match process::run(program, &arguments, 0).await {
-        Ok(finished) => finished.failure().map_or(Outcome::Done, Outcome::Unreachable),
-        Err(error) => Outcome::Unreachable(format!("running {program:?}: {error}")),
+}
+
+// === impl ExecConfig ===
+
+impl ExecConfig {
+    fn environment(&self) -> Environment<'_> {
+        Environment { env: &self.env.0, pass_env: &self.pass_env }
     }
 }
 

@@ -8,6 +8,7 @@ mod process;
 mod tcp;
 
 pub use exec::{Exec, ExecConfig};
+pub(crate) use process::Group;
 pub use tcp::{Tcp, TcpConfig};
 
 cluster_sdk::plugin!(connectors: [Tcp, Exec]);

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use cluster_sdk::Environment;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -34,9 +35,22 @@ pub(super) struct Finished {
 }
 
 /// Runs a command and waits for its end. Dropping the future kills it and its process group.
-pub(super) async fn run(program: &str, arguments: &[&str], stdout_bytes_max: usize) -> io::Result<Finished> {
+/// It has the environment that is given, and no other.
+pub(super) async fn run(
+    program: &str,
+    arguments: &[&str],
+    environment: Environment<'_>,
+    stdout_bytes_max: usize,
+) -> io::Result<Finished> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command
+        .env_clear()
+        .envs(environment.variables())
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
     command.stdout(if stdout_bytes_max == 0 { Stdio::null() } else { Stdio::piped() });
     let mut child = command.spawn()?;
     let group = Group::of(&child);
@@ -85,14 +99,14 @@ impl Finished {
 }
 
 /// Kills a process group when dropped: the command that leads it, and what that has started.
-struct Group(Option<Pid>);
+pub(crate) struct Group(Option<Pid>);
 
 // === impl Group ===
 
 impl Group {
     /// Of a command that was started as the leader of its group and has not been waited for, so that its number
     /// cannot be another's.
-    fn of(child: &Child) -> Self {
+    pub(crate) fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
 

@@ -45,12 +45,12 @@ pub struct Inspected {
     /// What is expected at that symbol once the file is loaded.
     pub(super) handshake: [u8; HANDSHAKE_BYTES],
     /// Which file it is, whatever its name.
-    pub(super) stamp: Stamp,
+    pub(crate) stamp: Stamp,
 }
 
 /// Tells one content of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -115,14 +115,14 @@ impl Directory {
     /// Looks at one file in the directory, named by the last part of `path`.
     pub(super) fn inspect(&self, path: &Path) -> Result<(File, Inspected), Reason> {
         let file = self.open_file(path)?;
-        let inspected = look(&file, path)?;
+        let inspected = inspect_open(&file, path)?;
         Ok((file, inspected))
     }
 
     /// Looks at a copy of its content that nobody can change, and gives it at its beginning.
     pub(super) fn inspect_content(&self, path: &Path) -> Result<(File, Inspected), Reason> {
         let mut copy = content::seal(&self.open_file(path)?)?;
-        let mut inspected = look(&copy, path)?;
+        let mut inspected = inspect_open(&copy, path)?;
         inspected.content = Some(ContentHash::of(&copy).map_err(Reason::Unreadable)?);
         copy.rewind().map_err(Reason::Unreadable)?;
         Ok((copy, inspected))
@@ -160,7 +160,7 @@ fn with_target(reason: Reason, path: &Path) -> Reason {
 }
 
 /// Looks at an open file or at a copy of it.
-fn look(file: &File, path: &Path) -> Result<Inspected, Reason> {
+pub(crate) fn inspect_open(file: &File, path: &Path) -> Result<Inspected, Reason> {
     let plugin = elf::read(&ReadCache::new(file))?;
     let identity = Identity::parse(&plugin.symbol, &plugin.handshake)?;
     check_machine(&identity, plugin.glibc_needed)?;
@@ -213,9 +213,6 @@ fn check_machine(identity: &Identity, glibc_needed: Option<GlibcVersion>) -> Res
         && needed > have
     {
         return Err(Reason::GlibcTooOld { needed, have });
-    }
-    if !identity.unwinds {
-        return Err(Reason::PanicAborts);
     }
     if identity.features_needed != 0 {
         return Err(Reason::FeaturesMissing(identity.features_needed));

@@ -1,4 +1,5 @@
-//! Loads plugins into this process. The only place of the host with `unsafe` code.
+//! Loads plugins into this process, be it a host or a runner. The place of the host for `unsafe` code, but for the
+//! descriptors of a runner.
 //!
 //! What is loaded is the very file that was looked at: it stays open, and the dynamic loader is given its
 //! descriptor's name in `/proc`. That descriptor is never closed: glibc knows libraries by the names they were
@@ -14,7 +15,7 @@ use std::{
     fs::File,
     os::fd::{AsRawFd as _, IntoRawFd as _},
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use cluster_sdk::abi::{PluginEntry, entry_from_symbol, host::LoadedPlugin};
@@ -24,23 +25,12 @@ use super::{
     content::ContentHash,
     identity,
     inspect::{Inspected, Stamp, open_content, open_inspected},
-    refusal::Refusal,
+    refusal::{Reason, Refusal},
     registry::Source,
 };
 
 /// `RTLD_NODELETE` of Linux, which libloading does not name: not even `dlclose` unloads.
 const RTLD_NODELETE: i32 = 0x1000;
-
-/// Where a plugin's code runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Isolation {
-    /// On threads of this process.
-    #[default]
-    InProcess,
-    /// In a process of its own, which may crash alone.
-    Process,
-}
 
 /// Why a plugin was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +42,24 @@ pub enum LoadError {
     /// Nothing was loaded; looking at the directory again helps.
     #[error("{}: changed since it was looked at; reload", .0.display())]
     Changed(PathBuf),
-    /// Nothing was loaded; the operator can change the configuration.
-    #[error("{source_name}: isolation = \"process\" does not exist yet; take isolation = \"in-process\"")]
-    NoProcessIsolation {
+    /// Nothing was loaded; whoever wrote the program can give it a runner, the operator can change the configuration.
+    #[error(
+        "{source_name}: isolation = \"process\" needs a runner, and this program has none (Registry::with_runner); \
+         take isolation = \"in-process\""
+    )]
+    NoRunner {
         /// What was to be loaded.
         source_name: String,
+    },
+    /// Nothing was loaded; the operator can change the configuration.
+    #[error("{source_name}: user {user:?}: {message}")]
+    User {
+        /// What was to be loaded.
+        source_name: String,
+        /// The user it was to run as.
+        user: String,
+        /// Why it cannot.
+        message: String,
     },
     /// The dynamic loader refused, for instance because a library is missing. The operator can mend it.
     #[error("{}: cannot be loaded: {message}", path.display())]
@@ -79,17 +82,23 @@ pub enum LoadError {
     },
 }
 
-/// Loads a plugin, or gives what was loaded of it before.
+/// Loads a plugin into this process, or gives what was loaded of it before.
 ///
 /// # Errors
 /// [`LoadError`]; other plugins are as they were.
-pub fn load(source: Source<'_>, isolation: Isolation) -> Result<LoadedPlugin, LoadError> {
-    if isolation == Isolation::Process {
-        return Err(LoadError::NoProcessIsolation { source_name: source.to_string() });
-    }
+pub fn load(source: Source<'_>) -> Result<LoadedPlugin, LoadError> {
     match source {
         Source::Builtin(builtin) => checked(builtin.entry, &source),
-        Source::File(inspected) => load_file(inspected),
+        Source::File(seen) if !seen.identity.unwinds => {
+            Err(Refusal { path: seen.path.clone(), reason: Reason::PanicAborts }.into())
+        }
+        // A content is the same whatever has become of its file.
+        Source::File(seen) => {
+            match seen.content.and_then(|content| loaded().get(&Loaded::Content(content)).copied()) {
+                Some(plugin) => Ok(plugin),
+                None => open(seen).and_then(|(file, inspected)| load_open(file, &inspected)),
+            }
+        }
     }
 }
 
@@ -98,7 +107,7 @@ pub fn load(source: Source<'_>, isolation: Isolation) -> Result<LoadedPlugin, Lo
 ///
 /// # Errors
 /// [`LoadError::Refused`] and [`LoadError::Changed`].
-pub(super) fn open(seen: &Inspected) -> Result<(File, Inspected), LoadError> {
+pub(crate) fn open(seen: &Inspected) -> Result<(File, Inspected), LoadError> {
     let (file, inspected) = match seen.content {
         Some(_) => open_content(&seen.path)?,
         None => open_inspected(&seen.path)?,
@@ -120,21 +129,21 @@ enum Loaded {
     Content(ContentHash),
 }
 
-fn load_file(seen: &Inspected) -> Result<LoadedPlugin, LoadError> {
-    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    // A content is the same whatever has become of its file.
-    if let Some(plugin) = seen.content.and_then(|content| loaded.get(&Loaded::Content(content))) {
-        return Ok(*plugin);
-    }
-    let (file, inspected) = open(seen)?;
+/// Loads an open file, of which `inspected` tells. That its panics may end this process is the caller's affair.
+pub(crate) fn load_open(file: File, inspected: &Inspected) -> Result<LoadedPlugin, LoadError> {
+    let mut loaded = loaded();
     let known = inspected.content.map_or(Loaded::File(inspected.stamp), Loaded::Content);
     if let Some(plugin) = loaded.get(&known) {
         return Ok(*plugin);
     }
-    let entry = open_library(file, &inspected)?;
-    let plugin = checked(entry, &Source::File(&inspected))?;
+    let entry = open_library(file, inspected)?;
+    let plugin = checked(entry, &Source::File(inspected))?;
     loaded.insert(known, plugin);
     Ok(plugin)
+}
+
+fn loaded() -> MutexGuard<'static, HashMap<Loaded, LoadedPlugin>> {
+    LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn checked(entry: &'static PluginEntry, source: &Source<'_>) -> Result<LoadedPlugin, LoadError> {

@@ -253,7 +253,9 @@ impl Reason {
             Self::GlibcTooOld { have, .. } => format!("build it on a system with glibc {have} or older"),
             Self::BadHandshake(_) => "build it with cluster-sdk's export_plugin!".to_owned(),
             Self::OtherInterface(_) | Self::FeaturesMissing(_) => "take a newer cluster-host".to_owned(),
-            Self::PanicAborts => "build it with panic=unwind".to_owned(),
+            Self::PanicAborts => {
+                "build it with panic=unwind, or run it with isolation = \"process\"".to_owned()
+            }
             Self::CpuLacks(_) => "build it without target-cpu=native".to_owned(),
             Self::NoPrivateCopy(_) => "allow memfd_create to this process, in its seccomp filter".to_owned(),
             Self::OtherContent { command, .. }

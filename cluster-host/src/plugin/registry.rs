@@ -15,7 +15,7 @@ use super::{
     pins::{Pins, PinsError, Standing},
     refusal::{Reason, Refusal},
 };
-use crate::config::PluginsConfig;
+use crate::{config::PluginsConfig, runner::Runner};
 
 /// The connector of a topology that names none.
 pub const CONNECTOR_DEFAULT: &str = "erlang";
@@ -32,6 +32,7 @@ pub struct Registry {
     files: Vec<PluginFile>,
     builtins: Vec<Builtin>,
     pins: Pins,
+    runner: Option<Runner>,
 }
 
 /// A plugin that is linked into this program.
@@ -153,6 +154,20 @@ impl Registry {
     pub fn with_builtin(mut self, entry: &'static PluginEntry) -> Result<Self, Reason> {
         self.builtins.push(Builtin { entry, identity: Identity::read(entry.handshake())? });
         Ok(self)
+    }
+
+    /// Gives it the program that runs plugins in processes of their own: one that calls
+    /// [`runner::run_if_asked`](crate::runner::run_if_asked) first of all, such as `cluster-host`. Without one nothing
+    /// runs in a process of its own by default.
+    #[must_use]
+    pub fn with_runner(mut self, program: &Path) -> Self {
+        self.runner = Some(Runner::new(program));
+        self
+    }
+
+    /// What runs plugins in processes of their own.
+    pub(crate) fn runner(&self) -> Option<&Runner> {
+        self.runner.as_ref()
     }
 
     /// The directory that was looked at.

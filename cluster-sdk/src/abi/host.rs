@@ -14,7 +14,6 @@ use cluster_core::{Health, NodeName, Report};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::receive::Line;
 pub use self::{
     call::{Call, HostCalls},
     logging::LogRecord,
@@ -25,7 +24,7 @@ use super::{
     entry::PluginEntry,
     handshake::INTERFACE_ABI_STABLE,
     layout,
-    table::{Bytes, Code, Instance, PluginTable_Ref, Sink, StartArgs},
+    table::{Bytes, Code, HostTable_Ref, Instance, PluginTable_Ref, Sink, StartArgs},
 };
 use crate::{config::ConfigError, instance::Launch, local::LocalNode};
 pub use crate::{
@@ -315,7 +314,7 @@ impl LoadedPlugin {
         &self,
         start: &Start,
         heartbeat: Option<Duration>,
-        calls: Arc<dyn HostCalls>,
+        calls: Arc<impl HostCalls + 'static>,
     ) -> Result<Running, PluginError> {
         let context = Launch {
             topology: start.topology.clone(),
@@ -324,22 +323,21 @@ impl LoadedPlugin {
             heartbeat_ms: heartbeat.map(running::millis),
         };
         let (config, context) = (to_json(&start.config), to_json(&context));
-        let line = Arc::new(Line(calls));
         let args = StartArgs {
             kind: start.kind.code(),
             name: Bytes::new(start.name.as_bytes()),
             config: Bytes::new(&config),
             context: Bytes::new(&context),
-            host: receive::TABLE,
-            host_ctx: Line::lend(&line),
+            host: table_of(&calls),
+            host_ctx: receive::lend(&calls),
         };
         let mut instance = Instance(std::ptr::null());
         let mut answer = Vec::new();
-        // SAFETY: the table was checked; all that is lent outlives the call, and the line is kept by `Running` until
+        // SAFETY: the table was checked; all that is lent outlives the call, and the calls are kept by `Running` until
         // `destroy` has said OK.
         let code = unsafe { self.table.start()(&raw const args, &raw mut instance, Sink::new(&mut answer)) };
         if code == Code::OK && !instance.0.is_null() {
-            return Ok(Running::new(self.table, instance, line));
+            return Ok(Running::new(self.table, instance, calls));
         }
         Err(PluginError::decode(code, &answer))
     }
@@ -388,6 +386,11 @@ fn parse_answer<T: serde::de::DeserializeOwned>(code: Code, answer: &[u8]) -> Re
         code: code.0,
         text: format!("not the JSON that was expected: {err}"),
     })
+}
+
+/// The functions that lead to these calls.
+fn table_of<C: HostCalls>(_: &Arc<C>) -> HostTable_Ref {
+    receive::Table::<C>::REF
 }
 
 fn to_json<T: Serialize>(value: &T) -> Vec<u8> {

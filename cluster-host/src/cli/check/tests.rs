@@ -47,7 +47,7 @@ fn run(text: &str) -> (ExitCode, String) {
     fs::write(&path, text).unwrap();
     let registry = Registry::scan(&scratch.path().join("plugins"));
     let mut registry =
-        registry.with_builtin(connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
+        registry.with_builtin(crate::connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
     let mut out = Vec::new();
     let code = report(&path, &mut registry, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();

@@ -9,8 +9,10 @@ use cluster_core::{Completeness, Node};
 use cluster_sdk::ConfigDuration;
 use serde::Serialize;
 
-use super::listener::{Findings, Found};
-use crate::cli::output::{Cell, Colour, Table, count, pairs, plain};
+use crate::{
+    cli::output::{Cell, Colour, Table, count, pairs, plain},
+    trial::{Findings, Found},
+};
 
 #[derive(Serialize)]
 struct ViewJson<'a> {

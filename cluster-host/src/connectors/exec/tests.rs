@@ -44,6 +44,31 @@ fn links_are_what_commands_say() {
     );
 }
 
+/// A command has the variables that every program needs, what is set for it and what is passed on by name; of the others
+/// that this process has, and Cargo sets many, it has none.
+#[test]
+fn environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("env");
+    let host = host(json!({
+        "connect": script(&format!("env > {}", file.display())),
+        "env": { "REGION": "eu-1" },
+        "pass_env": ["CARGO_PKG_*"],
+    }));
+    assert_eq!(connect(&host, "a@h"), OperationOutcome::Done);
+    let text = fs::read_to_string(&file).unwrap();
+    let names: Vec<_> = text.lines().filter_map(|line| line.split_once('=')).collect();
+    assert!(
+        names.contains(&("REGION", "eu-1")) && names.contains(&("CARGO_PKG_NAME", "cluster-host")),
+        "{text}"
+    );
+    assert!(names.iter().any(|(name, _)| *name == "PATH"), "{text}");
+    assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok());
+    assert!(!names.iter().any(|(name, _)| *name == "CARGO_MANIFEST_DIR"), "{text}");
+    let faults = TestHost::connector::<Exec>(json!({ "connect": ["true"], "env": { "LD_PRELOAD": "x" } }));
+    assert!(faults.unwrap_err().to_string().contains("env.LD_PRELOAD"));
+}
+
 /// A failure is unreachable, with what the command says or how it ended.
 #[test]
 fn failures() {

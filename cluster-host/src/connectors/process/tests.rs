@@ -1,13 +1,16 @@
-use std::{fs, path::Path, thread};
+use std::{collections::BTreeMap, fs, path::Path, thread};
 
 use tokio::time::{Instant, sleep};
 
 use super::*;
 
+/// Nothing that is set or passed on.
+const PLAIN: Environment<'_> = Environment { env: &BTreeMap::new(), pass_env: &[] };
+
 /// Runs a shell script as a connector does: on a current-thread runtime on a thread that is not the first.
 fn run_script(script: &str, stdout_bytes_max: usize) -> io::Result<Finished> {
     on_a_thread(
-        async move |script: String| run("sh", &["-c", &script, "sh", "a@b"], stdout_bytes_max).await,
+        async move |script: String| run("sh", &["-c", &script, "sh", "a@b"], PLAIN, stdout_bytes_max).await,
         script,
     )
 }
@@ -39,7 +42,7 @@ fn how_commands_end() {
         let finished = run_script(script, 0).unwrap();
         assert_eq!(finished.failure().as_deref(), expected, "{script}");
     }
-    let missing = on_a_thread(async |_| run("/does/not/exist", &[], 0).await, "").unwrap_err();
+    let missing = on_a_thread(async |_| run("/does/not/exist", &[], PLAIN, 0).await, "").unwrap_err();
     assert_eq!(missing.kind(), io::ErrorKind::NotFound);
 }
 
@@ -75,7 +78,7 @@ fn dropping_kills_the_group() {
         format!("sleep 1000 & echo $! > {0}; echo $$ >> {0}; echo done >> {0}; wait", file.display());
     on_a_thread(
         async |script| {
-            let mut running = Box::pin(async move { run("sh", &["-c", &script], 0).await });
+            let mut running = Box::pin(async move { run("sh", &["-c", &script], PLAIN, 0).await });
             let deadline = Instant::now() + Duration::from_secs(20);
             while fs::read_to_string(&file).map_or(0, |text| text.lines().count()) < 3 {
                 assert!(Instant::now() < deadline, "the command does not start");

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
-use super::{Operation, StopReason, receive::Line, to_json};
+use super::{HostCalls, Operation, StopReason, to_json};
 use crate::{
     abi::table::{Bytes, Code, Instance, PluginTable_Ref, StopCode},
     local::LocalNode,
@@ -16,7 +16,7 @@ const DROP_LOOKS: u32 = 1_000;
 pub struct Running {
     table: PluginTable_Ref,
     instance: Instance,
-    line: Arc<Line>,
+    calls: Arc<dyn HostCalls>,
     destroyed: bool,
 }
 
@@ -32,8 +32,8 @@ unsafe impl Send for Running {}
 unsafe impl Sync for Running {}
 
 impl Running {
-    pub(super) const fn new(table: PluginTable_Ref, instance: Instance, line: Arc<Line>) -> Self {
-        Self { table, instance, line, destroyed: false }
+    pub(super) fn new(table: PluginTable_Ref, instance: Instance, calls: Arc<dyn HostCalls>) -> Self {
+        Self { table, instance, calls, destroyed: false }
     }
 
     /// The local node has changed.
@@ -60,12 +60,12 @@ impl Running {
     /// [`NotRunning`]; no `completed` follows.
     pub fn submit(&self, op: u64, operation: &Operation, within: Duration) -> Result<(), NotRunning> {
         let (kind, record) = operation.encode();
-        self.line.0.expect(op);
+        self.calls.expect(op);
         // SAFETY: the instance lives until `destroy`; the bytes outlive the call.
         let code =
             unsafe { self.table.submit()(self.instance, op, kind, Bytes::new(&record), millis(within)) };
         if code != Code::OK {
-            self.line.0.forget(op);
+            self.calls.forget(op);
             return Err(NotRunning);
         }
         Ok(())
@@ -73,7 +73,7 @@ impl Running {
 
     /// The operation is not wanted any more: no `completed` follows.
     pub fn cancel(&self, op: u64) {
-        if self.line.0.forget(op) {
+        if self.calls.forget(op) {
             // SAFETY: the instance lives until `destroy`.
             unsafe { self.table.cancel()(self.instance, op) }
         }
@@ -101,23 +101,28 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Between `exited` and the end of the thread are microseconds.
-        let looks = if self.line.0.has_exited() { DROP_LOOKS } else { 1 };
+        let looks = if self.calls.has_exited() { DROP_LOOKS } else { 1 };
         for _ in 0..looks {
             if self.destroy() {
                 return;
             }
             thread::yield_now();
         }
-        // The thread may call the host at any time, so the line stays for ever.
-        Line::leak(&self.line);
+        // The thread may call the host at any time, so what it calls stays for ever.
+        leak(Arc::clone(&self.calls));
         tracing::debug!("instance was dropped while its thread runs: its memory is not freed");
     }
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("exited", &self.line.0.has_exited()).finish_non_exhaustive()
+        f.debug_struct("Running").field("exited", &self.calls.has_exited()).finish_non_exhaustive()
     }
+}
+
+#[expect(clippy::mem_forget, reason = "a thread that cannot be ended may use it at any time")]
+fn leak(calls: Arc<dyn HostCalls>) {
+    std::mem::forget(calls);
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {

@@ -12,12 +12,15 @@
 //! | `stuck` | blocks its thread for ever |
 //! | `measures` | measures what calls to the host cost |
 //! | `noisy` | logs at each level and counts |
+//! | `breaks` | does to its process what no process survives, see `Fault` |
 //! | `too_many` | reports as many nodes as it is told |
 //!
-//! The connector `attaching` says of the local node what a file says, makes every link at once and cuts none.
+//! The connector `attaching` says of the local node what a file says, makes every link at once and cuts none. The
+//! connectors `dying-own` and `dying-outlive` make every link at once and abort when a file says so.
 
 mod attaching;
 mod behaving;
+mod crashing;
 mod failing;
 
 use std::time::Duration;
@@ -31,12 +34,13 @@ pub use behaving::{
     Finishes, Fixed, FixedConfig, Measures, MeasuresConfig, Noisy, NoisyConfig, Slow, StaticList, TooMany,
     TooManyConfig,
 };
+pub use crashing::{Breaks, BreaksConfig, DyingConfig, DyingOutlive, DyingOwn, Fault};
 pub use failing::{Fails, LiesEmpty, Panics, Stuck};
 
 cluster_sdk::export_plugin!(
-    strategies: [Fixed, Panics, Fails, LiesEmpty, Finishes, Slow, Stuck, Noisy, TooMany, Measures],
+    strategies: [Fixed, Panics, Fails, LiesEmpty, Finishes, Slow, Stuck, Noisy, TooMany, Measures, Breaks],
     discover: [StaticList],
-    connectors: [Attaching],
+    connectors: [Attaching, DyingOwn, DyingOutlive],
 );
 
 /// No options.

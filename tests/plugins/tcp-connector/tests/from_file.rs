@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use cluster_host::plugin::{Isolation, Registry, load};
+use cluster_host::plugin::{Registry, load};
 use cluster_sdk::{
     LocalNode, Node, OfferKind, Operation, Refused, Report, StopReason,
     abi::host::{
@@ -75,7 +75,7 @@ fn links_through_a_shared_library() {
     let registry = Registry::scan(directory.path()).with_builtin(cluster_host::connectors::plugin()).unwrap();
     let source = registry.find(OfferKind::Connector, "tcp-from-file").unwrap();
     assert_eq!(source.path(), Some(file.as_path()));
-    let plugin = load(source, Isolation::InProcess).unwrap();
+    let plugin = load(source).unwrap();
 
     let service = TcpListener::bind("127.0.0.1:0").unwrap();
     let start = Start {

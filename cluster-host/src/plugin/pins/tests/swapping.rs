@@ -9,7 +9,7 @@ use std::{
 use cluster_sdk::OfferKind;
 
 use super::*;
-use crate::plugin::{Isolation, LoadError, load, loader};
+use crate::plugin::{LoadError, load, loader};
 
 /// How often the pinned content must have been found, and how often another.
 const ROUNDS: usize = 50;
@@ -88,11 +88,11 @@ fn the_copy_is_loaded() {
     };
     let before = mapped().0;
     let source = registry.find(OfferKind::Strategy, "fixed").unwrap();
-    let loaded = load(source, Isolation::InProcess).unwrap();
+    let loaded = load(source).unwrap();
     assert_eq!(loaded.ping(7), 7);
     let once = mapped();
     assert!(once.0 > before && once.1 == 0, "{once:?}");
     fs::remove_file(place.file()).unwrap();
-    assert_eq!(load(source, Isolation::InProcess).unwrap().ping(7), 7);
+    assert_eq!(load(source).unwrap().ping(7), 7);
     assert_eq!(mapped(), once);
 }

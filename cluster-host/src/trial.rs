@@ -1,28 +1,38 @@
-//! What a strategy says that runs alone.
+//! A strategy that runs alone, until it has given a view or said why it cannot. It is told that the local node is not
+//! there, so it announces nothing; nothing is linked.
 
-use std::{
-    collections::BTreeMap,
-    sync::mpsc::{Receiver, Sender, channel},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cluster_core::{Completeness, Health, Node, NodeList, NodeName, Report};
-use cluster_sdk::abi::host::{Exit, ExitKind, HostInterface, InstanceStatus, LogRecord, Refused};
+use cluster_sdk::{
+    LocalNode, OfferKind,
+    abi::host::{
+        Exit, ExitKind, HostInterface, InstanceStatus, LogRecord, PluginError, Refused, Start, StopReason,
+    },
+};
+use serde_json::Value;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::timeout,
+};
+use tracing::level_filters::LevelFilter;
 
-use crate::clock;
+use crate::placement::Plugin;
 
+/// How long the strategy is given to end once there is something to show.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Nodes that a view may have at most, as in a topology of a configuration that says nothing else.
 const MEMBERS_MAX: usize = 100_000;
 
 /// The host of the strategy.
 #[derive(Debug)]
-pub(super) struct Listener {
-    strategy: String,
-    words: Sender<Word>,
+struct Listener {
+    label: String,
+    words: UnboundedSender<Word>,
 }
 
 #[derive(Debug)]
-pub(super) enum Word {
+enum Word {
     Report(Report),
     Status(InstanceStatus),
     Exited(Exit),
@@ -30,26 +40,52 @@ pub(super) enum Word {
 
 /// All that was said.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) view: Option<Found>,
-    pub(super) status: Option<InstanceStatus>,
+pub(crate) struct Findings {
+    pub(crate) view: Option<Found>,
+    pub(crate) status: Option<InstanceStatus>,
     exit: Option<Exit>,
 }
 
 /// A view, with the changes that were reported since.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) completeness: Completeness,
-    pub(super) ttl: Option<Duration>,
-    pub(super) nodes: BTreeMap<NodeName, Node>,
+pub(crate) struct Found {
+    pub(crate) completeness: Completeness,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) nodes: BTreeMap<NodeName, Node>,
+}
+
+/// Starts a strategy, and ends it once it has given a view or said why it cannot, after `within` at the latest. `label` is
+/// what it is called in the log.
+pub(crate) async fn run(
+    plugin: &Plugin,
+    (name, config): (&str, Value),
+    label: &str,
+    within: Duration,
+) -> Result<Findings, PluginError> {
+    let (listener, mut words) = Listener::new(label);
+    let start = Start {
+        kind: OfferKind::Strategy,
+        name: name.to_owned(),
+        config,
+        topology: label.to_owned(),
+        local: LocalNode { present: false, ..LocalNode::default() },
+        log_level: LevelFilter::current(),
+    };
+    let instance = plugin.start(&start, Arc::new(listener))?;
+    let mut findings = Findings::default();
+    findings.listen(&mut words, within, Findings::is_enough).await;
+    instance.stop(StopReason::Restart, STOP_WITHIN);
+    // What it says beside: a reason, the rest of a view.
+    findings.listen(&mut words, STOP_WITHIN, Findings::is_over).await;
+    Ok(findings)
 }
 
 // === impl Listener ===
 
 impl Listener {
-    pub(super) fn new(strategy: &str) -> (Self, Receiver<Word>) {
-        let (words, heard) = channel();
-        (Self { strategy: strategy.to_owned(), words }, heard)
+    fn new(label: &str) -> (Self, UnboundedReceiver<Word>) {
+        let (words, heard) = unbounded_channel();
+        (Self { label: label.to_owned(), words }, heard)
     }
 
     fn say(&self, word: Word) {
@@ -60,7 +96,7 @@ impl Listener {
 
 impl HostInterface for Listener {
     fn log(&self, record: &LogRecord<'_>) {
-        record.emit(&self.strategy);
+        record.emit(&self.label);
     }
 
     fn report(&self, report: Report) -> Result<(), Refused> {
@@ -87,15 +123,22 @@ impl HostInterface for Listener {
 // === impl Findings ===
 
 impl Findings {
-    /// Listens until it is as wanted, or until then.
-    pub(super) fn listen(&mut self, words: &Receiver<Word>, until: Instant, is_wanted: fn(&Self) -> bool) {
-        while !is_wanted(self) {
-            let left = until.saturating_duration_since(clock::now().instant);
-            match words.recv_timeout(left) {
-                Ok(word) => self.hear(word),
-                Err(_nothing_more) => return,
+    /// Listens until it is as wanted, so long at most.
+    async fn listen(
+        &mut self,
+        words: &mut UnboundedReceiver<Word>,
+        within: Duration,
+        is_wanted: fn(&Self) -> bool,
+    ) {
+        let listening = async {
+            while !is_wanted(self)
+                && let Some(word) = words.recv().await
+            {
+                self.hear(word);
             }
-        }
+        };
+        // What was heard by then is what there is.
+        let _late = timeout(within, listening).await;
     }
 
     fn hear(&mut self, word: Word) {
@@ -120,12 +163,12 @@ impl Findings {
 
     /// A view that says something, or a reason why there is none. A partial view of nobody says nothing yet: strategies
     /// that hear of others begin with it.
-    pub(super) fn is_enough(&self) -> bool {
+    fn is_enough(&self) -> bool {
         let is_view = |view: &Found| view.completeness == Completeness::Complete || !view.nodes.is_empty();
         self.view.as_ref().is_some_and(is_view) || self.trouble().is_some() || self.is_over()
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.exit.is_some()
     }
 
@@ -134,7 +177,7 @@ impl Findings {
     }
 
     /// Why there is no view: what the strategy says of its health, or how it ended by itself.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         if let Some(InstanceStatus { health, reason, .. }) = self.trouble() {
             return Some(format!(
                 "{}: {}",
