@@ -11,6 +11,8 @@ pub struct Process(pub Child);
 pub struct Memory {
     /// What it alone has.
     pub private: u64,
+    /// What of that was written to.
+    pub dirty: u64,
     /// That, and its share of what it has in common with others.
     pub pss: u64,
     /// All that it has mapped in memory.
@@ -27,15 +29,7 @@ impl Process {
     /// # Errors
     /// The process has ended, or the kernel does not tell.
     pub fn memory(&self) -> Result<Memory, Box<dyn Error>> {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0.id()))?;
-        let kib = |name: &str| -> Result<u64, Box<dyn Error>> {
-            let words = rollup.lines().map(str::split_whitespace);
-            let mut values =
-                words.filter_map(|mut words| (words.next() == Some(name)).then(|| words.next())?);
-            Ok(values.next().ok_or_else(|| format!("no {name} in smaps_rollup"))?.parse()?)
-        };
-        let private = kib("Private_Clean:")? + kib("Private_Dirty:")?;
-        Ok(Memory { private, pss: kib("Pss:")?, rss: kib("Rss:")?, anonymous: kib("Anonymous:")? })
+        Memory::of(self.0.id())
     }
 
     /// CPU time that all its threads have used.
@@ -49,6 +43,27 @@ impl Process {
             total += schedstat.split_whitespace().next().ok_or("no schedstat")?.parse::<u64>()?;
         }
         Ok(Duration::from_nanos(total))
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// That of any process.
+    ///
+    /// # Errors
+    /// The process has ended, or the kernel does not tell.
+    pub fn of(process: u32) -> Result<Self, Box<dyn Error>> {
+        let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+        let kib = |name: &str| -> Result<u64, Box<dyn Error>> {
+            let words = rollup.lines().map(str::split_whitespace);
+            let mut values =
+                words.filter_map(|mut words| (words.next() == Some(name)).then(|| words.next())?);
+            Ok(values.next().ok_or_else(|| format!("no {name} in smaps_rollup"))?.parse()?)
+        };
+        let dirty = kib("Private_Dirty:")?;
+        let private = kib("Private_Clean:")? + dirty;
+        Ok(Self { private, dirty, pss: kib("Pss:")?, rss: kib("Rss:")?, anonymous: kib("Anonymous:")? })
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use benches::{Table, cpu_ns_each, rounds};
 use cluster_core::Report;
-use cluster_host::plugin::{self, Isolation};
+use cluster_host::plugin;
 use cluster_sdk::{
     LocalNode,
     abi::host::{
@@ -77,7 +77,7 @@ fn load() -> Result<LoadedPlugin, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     let directory = program.parent().ok_or("this program is in no directory")?.join("deps");
     let file = plugin::inspect(&directory.join("libplugin_faulty.so"))?;
-    Ok(plugin::load(plugin::Source::File(&file), Isolation::InProcess)?)
+    Ok(plugin::load(plugin::Source::File(&file))?)
 }
 
 /// Lets the plugin measure what calls to the host cost.
