@@ -10,7 +10,8 @@ use std::{
     },
 };
 
-use cluster_core::{Changes, Report, View};
+use anyhow::{Error, Result};
+use cluster_core::{Changes, Node, Report, View};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -87,6 +88,8 @@ pub(crate) struct Stop {
 struct Status {
     health: HealthCode,
     reason: String,
+    /// How often anything was said of the health.
+    said: u64,
     counters: BTreeMap<&'static str, u64>,
     counters_sent: bool,
 }
@@ -175,6 +178,28 @@ impl Context {
         self.shared.set_health(&mut self.shared.status(), HealthCode::DENIED, reason);
     }
 
+    /// A number that changes whenever the health is said, also where it stays what it was.
+    pub(crate) fn said(&self) -> u64 {
+        self.shared.status().said
+    }
+
+    /// What a look-up in several steps comes to, as a [`Discover`](crate::Discover) returns it: a complete view where none of
+    /// them failed. Where one did, a partial view of what the others found, with the reason as the topology's health; or
+    /// the error itself, where they found nobody.
+    ///
+    /// # Errors
+    /// `failed`, where there are no nodes.
+    pub fn found(&self, nodes: Vec<Node>, failed: Option<Error>) -> Result<View> {
+        match failed {
+            None => Ok(View::complete(nodes)),
+            Some(err) if nodes.is_empty() => Err(err),
+            Some(err) => {
+                self.degraded(&format!("{err:#}"));
+                Ok(View::partial(nodes))
+            }
+        }
+    }
+
     /// Adds to a counter that is shown with the topology. Cheap: may be called for each datagram.
     pub fn count(&self, counter: &'static str, add: u64) {
         let mut status = self.shared.status();
@@ -231,6 +256,7 @@ impl Shared {
         let status = Status {
             health: HealthCode::STARTING,
             reason: String::new(),
+            said: 0,
             counters: BTreeMap::new(),
             counters_sent: true,
         };
@@ -262,6 +288,7 @@ impl Shared {
     }
 
     fn set_health(&self, status: &mut Status, health: HealthCode, reason: &str) {
+        status.said = status.said.wrapping_add(1);
         if status.health != health || status.reason != reason {
             status.health = health;
             reason.clone_into(&mut status.reason);

@@ -59,7 +59,9 @@ pub trait Discover: Sized + 'static {
         Vec::new()
     }
 
-    /// Looks up once.
+    /// Looks up once. What it says of the health by itself ([`Context::degraded`] beside a partial view,
+    /// [`Context::healthy_but`], [`Context::denied`] beside an error) stands until the next time; where it says nothing,
+    /// a view means healthy and an error degraded.
     ///
     /// # Errors
     /// Whatever kept it from knowing who is there. Never an empty view in its place.
@@ -73,18 +75,24 @@ pub(crate) async fn poll<D: Discover>(config: D::Config, ctx: Context) -> Result
     let backoff = Backoff { first: default.first.min(interval), cap: default.cap.max(interval) };
     let mut failures: u32 = 0;
     loop {
-        let wait = match D::discover(&config, &ctx).await {
+        let said = ctx.said();
+        let found = D::discover(&config, &ctx).await;
+        let is_silent = ctx.said() == said;
+        let wait = match found {
             Ok(view) => {
                 failures = 0;
                 match ctx.report(view) {
-                    Ok(()) => ctx.healthy(),
+                    Ok(()) if is_silent => ctx.healthy(),
+                    Ok(()) => {}
                     Err(refused) => ctx.degraded(&refused.to_string()),
                 }
                 interval.mul_f64(0.9 + 0.2 * fastrand::f64())
             }
             Err(err) => {
                 failures = failures.saturating_add(1);
-                ctx.degraded(&format!("{err:#}"));
+                if is_silent {
+                    ctx.degraded(&format!("{err:#}"));
+                }
                 backoff.wait(failures, fastrand::f64())
             }
         };

@@ -15,8 +15,8 @@ use std::{
 };
 
 use cluster_sdk::{
-    Changes, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result, StopReason, Strategy,
-    View,
+    Changes, Completeness, ConfigError, Context, Discover, LocalNode, Node, Refused, Report, Result,
+    StopReason, Strategy, View,
     abi::{
         host::{
             Call, Exit, ExitKind, HostCalls, HostInterface, InstanceStatus, LoadedPlugin, LogRecord,
@@ -350,6 +350,64 @@ fn look_ups() {
     let host = TestHost::discover::<Flaky>(json!({ "never": true })).unwrap();
     host.wait_for_status(|status| status.counters.get("tries").is_some_and(|tries| *tries > 2)).unwrap();
     assert_eq!(host.reports(), []);
+}
+
+/// Looks up in several places, of which one fails each time but the last: what it says of the health is its own.
+struct Several;
+
+#[derive(Deserialize, JsonSchema)]
+struct SeveralConfig {
+    #[serde(skip)]
+    round: std::cell::Cell<usize>,
+}
+
+impl Discover for Several {
+    const NAME: &'static str = "several";
+    type Config = SeveralConfig;
+    const INTERVAL: Duration = Duration::from_millis(1);
+
+    async fn discover(config: &SeveralConfig, ctx: &Context) -> Result<View> {
+        let nodes =
+            |names: &[&str]| names.iter().map(|name| Node::try_new(name).unwrap()).collect::<Vec<_>>();
+        let failed = || Some(cluster_sdk::anyhow::anyhow!("no second page"));
+        match config.round.replace(config.round.get() + 1) {
+            0 => ctx.found(nodes(&[]), failed()),
+            1 => ctx.found(nodes(&["a@h"]), failed()),
+            2 => {
+                ctx.denied("no right to look");
+                bail!("403")
+            }
+            3 => {
+                ctx.healthy_but("b has no name");
+                ctx.found(nodes(&["a@h"]), None)
+            }
+            _ => ctx.found(nodes(&["a@h", "b@h"]), None),
+        }
+    }
+}
+
+/// A look-up that found a part only gives a partial view and says why; what it says of the health is not overwritten, and
+/// does not outlast it.
+#[test]
+fn look_ups_in_part() {
+    let host = TestHost::discover::<Several>(json!({})).unwrap();
+    for (completeness, count) in
+        [(Completeness::Partial, 1), (Completeness::Complete, 1), (Completeness::Complete, 2)]
+    {
+        let Ok(Report::Reset(view)) = host.next_report() else { panic!() };
+        assert_eq!((view.completeness, view.nodes.len()), (completeness, count));
+    }
+    host.wait_for_status(|status| status.health.to_string() == "running" && status.reason.is_none()).unwrap();
+    let said = host.statuses().into_iter().map(|status| (status.health.to_string(), status.reason));
+    let mut said: Vec<_> = said.map(|(health, reason)| (health, reason.unwrap_or_default())).collect();
+    said.dedup();
+    let expected = [
+        ("degraded", "no second page"),
+        ("denied", "no right to look"),
+        ("running", "b has no name"),
+        ("running", ""),
+    ];
+    assert_eq!(said, expected.map(|(health, reason)| (health.to_owned(), reason.to_owned())));
 }
 
 /// What a host's own code does wrong.

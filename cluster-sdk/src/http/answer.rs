@@ -104,14 +104,20 @@ impl Answer {
 }
 
 /// The beginning of what a server says of an error, in one line and without secrets: some servers answer with what they
-/// were sent. Pages for people are no help.
+/// were sent. Of XML the texts. Pages for people are no help.
 pub(super) fn detail(body: &[u8], spoken: &Spoken) -> String {
     let text = String::from_utf8_lossy(body.get(..DETAIL_BYTES_MAX).unwrap_or(body));
-    if text.trim_start().starts_with('<') {
-        return String::new();
-    }
     // Hidden before it is cut: half of a secret is not found.
     let text = spoken.hide(&text);
+    let is_page = text.to_ascii_lowercase().contains("html");
+    let text = match text.trim_start().strip_prefix('<') {
+        Some(_) if is_page => return String::new(),
+        // What follows a `>` up to the next `<`.
+        Some(xml) => {
+            xml.split('<').filter_map(|tag| Some(tag.split_once('>')?.1)).collect::<Vec<_>>().join(" ")
+        }
+        None => text,
+    };
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_CHARS_MAX).collect()
 }
@@ -156,6 +162,7 @@ mod tests {
         let detail = |body: &str| detail(body.as_bytes(), &Spoken::of(&["hunter2", "a"]));
         assert_eq!(detail("{\n  \"error\":\t\"no\x1b[2J\"\n}"), "{ \"error\": \"no [2J\" }");
         assert_eq!(detail("  <!doctype html><h1>403"), "");
+        assert_eq!(detail("<?xml?>\n<E><Code>Denied</Code>\n<By>hunter2</By></E>"), "Denied ***");
         assert_eq!(detail(&"ü".repeat(900)).chars().count(), 200);
         let cut = format!("{}hunter2", "a ".repeat(98));
         assert!(detail(&cut).ends_with(" a ***"));

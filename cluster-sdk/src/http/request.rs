@@ -58,6 +58,11 @@ impl Request {
         self.secret(name, &Secret::inline(value))
     }
 
+    /// Sets headers, as those that sign a request.
+    pub fn headers<'a>(self, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        headers.into_iter().fold(self, |request, (name, value)| request.header(name, value))
+    }
+
     /// Sets a header to a secret, which is read when the request is sent.
     pub fn secret(mut self, name: &str, value: &Secret) -> Self {
         self.headers.push((name.to_owned(), value.clone()));

@@ -18,7 +18,7 @@ async fn sent() {
     let file = directory.path().join("token");
     fs::write(&file, "first\n").unwrap();
     let http = client(json!({ "headers": { "X-Token": { "file": file } }, "bearer": "general" }));
-    let get = || http.get(server.url("/v1/nodes?a=b")).query("tag", "a b&c").header("x-more", "1");
+    let get = || http.get(server.url("/v1/nodes?a=b")).query("tag", "a b&c").headers([("x-more", "1")]);
     let body: Value = get().json().await.unwrap();
     assert_eq!(body["line"], "GET /v1/nodes?a=b&tag=a%20b%26c");
     fs::write(&file, "second\n").unwrap();
