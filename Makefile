@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 CARGO ?= cargo
 PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The example of a stranger's strategy is a workspace of its own, and is built apart.
+EC2 := examples/strategy-ec2
 # What needs network namespaces, a BEAM, a name server or minisign, or runs Cargo.
 APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip minisign:: --skip authoring::
 
@@ -37,7 +39,7 @@ demo: build plugins ## See it work: three hosts find each other, one is killed, 
 check: fmt clippy unit doc ## What works offline, without root, namespaces or services
 
 .PHONY: test
-test: setup-tests check e2e deny demo ## Install what the tests need, and run everything
+test: setup-tests check e2e ec2 deny demo ## Install what the tests need, and run everything
 
 .PHONY: setup-tests
 setup-tests: ## Install what the tests need, where that is allowed
@@ -61,6 +63,16 @@ e2e: ## The tests that need network namespaces, a BEAM, a name server or minisig
 	$(CARGO) test --package cluster-host --lib -- minisign::
 	$(CARGO) test --package strategy-epmd --lib -- beam::
 	$(CARGO) test --package strategy-dns --lib -- knot::
+
+.PHONY: ec2
+ec2: export CARGO_TARGET_DIR := $(abspath $(TARGET)/ec2)
+ec2: ## Check the example strategy-ec2, with moto in the place of Amazon
+	CARGO_TARGET_DIR=$(abspath $(TARGET)) $(CARGO) build --package cluster-host
+	cd $(EC2) && $(CARGO) fmt --check
+	cd $(EC2) && $(CARGO) clippy --locked --all-targets -- --deny warnings
+	cd $(EC2) && MOTO_SERVER=$$($(CURDIR)/scripts/moto.sh)/bin/moto_server CLUSTER_HOST=$(abspath $(TARGET))/debug/cluster-host \
+	    $(CARGO) test --locked
+	cd $(EC2) && $(CARGO) deny check --allow license-not-encountered bans licenses sources
 
 .PHONY: doc
 doc: ## Build the documentation

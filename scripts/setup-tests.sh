@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Rust: Debian packages where this user may install them, and cargo-deny by Cargo.
+# Installs what the tests need beyond Rust: Debian packages where this user may install them, cargo-deny by Cargo, and
+# moto, which imitates Amazon's services, by pip.
 # Where something stays missing it says what, and fails.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
 # What is asked for, and the Debian package that has it.
@@ -14,6 +16,7 @@ needed=(
     openssl:openssl
     knotd:knot knotc:knot
     minisign:minisign
+    python3:python3
 )
 
 # Debian starts a server when it is installed and at each boot, and a name server is not what a developer wants beside
@@ -47,6 +50,7 @@ missing_packages() {
             echo "erlang-$library"
         fi
     done
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
 readarray -t missing < <(missing_packages | sort -u)
@@ -87,5 +91,14 @@ fi
 if ! cargo deny --version >/dev/null 2>&1; then
     echo "missing: cargo-deny; cargo installs it, which takes some minutes"
     cargo install cargo-deny --locked --debug --quiet
+fi
+# In a directory of its own, where the next clone finds it. It counts once it is whole.
+moto=$(scripts/moto.sh)
+if [[ ! -e $moto/complete ]]; then
+    echo "missing: moto; pip installs it"
+    rm -rf "$moto"
+    python3 -m venv "$moto"
+    "$moto/bin/pip" install --quiet --disable-pip-version-check --requirement examples/strategy-ec2/tests/moto.txt
+    touch "$moto/complete"
 fi
 echo "what the tests need is there"
