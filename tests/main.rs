@@ -10,6 +10,7 @@ mod api;
 mod authoring;
 mod basic;
 mod beam;
+mod c_strategy;
 mod discover;
 mod dns;
 mod erlang;

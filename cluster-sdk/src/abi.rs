@@ -18,6 +18,7 @@
 //!
 //! This module is the only place of the crate with `unsafe` code.
 
+mod c;
 pub mod entry;
 pub(crate) mod guard;
 pub mod handshake;

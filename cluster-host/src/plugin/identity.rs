@@ -2,7 +2,9 @@
 
 use cluster_sdk::{
     OfferKind,
-    abi::handshake::{ABI_MAJOR, HANDSHAKE_BYTES, Handshake, HandshakeError, INTERFACE_ABI_STABLE},
+    abi::handshake::{
+        ABI_MAJOR, HANDSHAKE_BYTES, Handshake, HandshakeError, INTERFACE_ABI_STABLE, INTERFACE_C,
+    },
 };
 
 use super::refusal::Reason;
@@ -66,8 +68,7 @@ impl Identity {
             let bytes = handshake.handshake_bytes;
             return Err(Reason::BadHandshake(format!("it has {bytes} bytes, not {HANDSHAKE_BYTES}")));
         }
-        // The C interface has its number, but no host reads it yet.
-        if handshake.interface != INTERFACE_ABI_STABLE {
+        if !matches!(handshake.interface, INTERFACE_ABI_STABLE | INTERFACE_C) {
             return Err(Reason::OtherInterface(handshake.interface));
         }
         Ok(Self {

@@ -13,6 +13,7 @@ use abi_stable::{
 };
 
 use super::{
+    c::CTable,
     handshake::Handshake,
     table::{PluginTable, PluginTable_Ref},
     thunk,
@@ -34,7 +35,7 @@ pub struct PluginEntry {
 }
 
 /// A pointer and not a reference: until the handshake and the version of `abi_stable` are checked, it is not known what
-/// is there.
+/// is there. Of a plugin in C it is a [`CTable`].
 #[repr(transparent)]
 struct HeaderPtr(*const LibHeader);
 
@@ -107,6 +108,11 @@ impl PluginEntry {
     #[must_use]
     pub const fn handshake(&self) -> &Handshake {
         &self.handshake
+    }
+
+    /// Where the table of a plugin in C is, by its own word.
+    pub(super) const fn c_table(&self) -> *const CTable {
+        self.header.0.cast()
     }
 
     /// The header, with as much of it checked as `abi_stable` checks before it may be read: its magic, its version,

@@ -21,8 +21,9 @@ pub use self::{
     running::{NotRunning, Running},
 };
 use super::{
+    c,
     entry::PluginEntry,
-    handshake::INTERFACE_ABI_STABLE,
+    handshake::{INTERFACE_ABI_STABLE, INTERFACE_C},
     layout,
     table::{Bytes, Code, HostTable_Ref, Instance, PluginTable_Ref, Sink, StartArgs},
 };
@@ -45,7 +46,9 @@ pub struct LoadedPlugin {
 #[non_exhaustive]
 pub enum LoadError {
     /// The tables are written down in a way that this host does not know.
-    #[error("interface {0} is not known to this host: it loads interface {INTERFACE_ABI_STABLE} (Rust)")]
+    #[error(
+        "interface {0} is not known to this host: it loads {INTERFACE_ABI_STABLE} (Rust) and {INTERFACE_C} (C)"
+    )]
     Interface(u32),
     /// The library that describes the tables is another.
     #[error("plugin was built with an abi_stable that this host cannot read: {0}")]
@@ -244,8 +247,11 @@ impl LoadedPlugin {
     /// [`LoadError`] when the two sides do not fit.
     pub fn from_entry(entry: &'static PluginEntry) -> Result<Self, LoadError> {
         let handshake = entry.handshake();
-        if handshake.interface != INTERFACE_ABI_STABLE {
-            return Err(LoadError::Interface(handshake.interface));
+        match handshake.interface {
+            INTERFACE_ABI_STABLE => {}
+            // SAFETY: the handshake says that the entry is one by the C header, of this major version.
+            INTERFACE_C => return Ok(Self { table: unsafe { c::table(entry.c_table()) }? }),
+            other => return Err(LoadError::Interface(other)),
         }
         let library = entry.library().map_err(LoadError::AbiStable)?;
         let theirs = library.layout().ok_or(LoadError::NoLayout)?;
