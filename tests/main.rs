@@ -27,3 +27,4 @@ mod links;
 mod pins;
 mod plugins_dir;
 mod presence;
+mod reload;

@@ -1,31 +1,29 @@
-//! From a configuration to what runs: plugins found and loaded, topologies and connectors told to the membership, a
-//! unit for each strategy and each connector.
+//! From a configuration to what it takes to run it: plugins found and placed, connectors told apart. Nothing of it runs,
+//! and nothing that runs is touched.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use cluster_core::{
-    Membership, Now, TopologyName,
-    membership::{ConnectorId, ConnectorSpec, MembershipOptions, TopologySpec},
+    TopologyName,
+    membership::{ConnectorId, ConnectorSpec, TopologySpec},
 };
 use cluster_sdk::abi::host::{Links, Offer, OfferKind};
 use tracing::warn;
 
 use crate::{
-    board::{Board, Entry},
-    clock,
-    config::{Config, ConnectorConfig, IsolationConfig, Restart, TopologyConfig},
+    board::Entry,
+    config::{Config, IsolationConfig, PluginConfig, Restart, TopologyConfig},
     inbox::UnitId,
     placement::Plugin,
-    plugin::{LoadError, LookupError, PinsError, Registry, Source},
-    presence::{Presence, incarnation_at},
-    supervision::{RESTART_BACKOFF, RestartPolicy, Supervision},
-    unit::{Unit, UnitSpec},
+    plugin::{Inspected, LoadError, LookupError, Origin, PinsError, Registry, Source},
+    supervision::{RESTART_BACKOFF, RestartPolicy},
+    unit::UnitSpec,
 };
 
 /// How often connectors are asked which links they have.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Why a host did not start. Nothing runs.
+/// Why a host did not start, or a new configuration was refused. What ran before runs on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -52,185 +50,223 @@ pub enum StartError {
     Pins(#[from] PinsError),
 }
 
-/// What is ready to run.
+/// Everything that a configuration asks for.
 #[derive(Debug)]
-pub(crate) struct Assembled {
-    pub(crate) membership: Membership,
-    pub(crate) units: BTreeMap<UnitId, Unit>,
-    pub(crate) presence: Presence,
+pub(crate) struct Assembly {
+    pub(crate) config: Config,
+    pub(crate) topologies: BTreeMap<TopologyName, TopologyPart>,
+    pub(crate) connectors: Vec<ConnectorPart>,
 }
 
-/// Makes the membership and the units of a configuration. Nothing runs yet.
-pub(crate) fn assemble(
-    config: &Config,
-    registry: &Registry,
-    seed: u64,
-    board: &Board,
-) -> Result<Assembled, StartError> {
-    let now = clock::now();
-    let membership = Membership::new(MembershipOptions { seed, ..MembershipOptions::default() }, now);
-    let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
-    let (connectors, units) = (Vec::new(), BTreeMap::new());
-    let mut assembly = Assembly { registry, membership, connectors, units, presence, board, now };
-    for (name, topology) in &config.topologies {
-        assembly.add(name, topology)?;
-    }
-    let Assembly { mut membership, units, presence, .. } = assembly;
-    // Only now is it known whether connectors have a word in it.
-    membership.set_presence(presence.absence().map_or(Ok(()), |reason| Err(reason.into())), now);
-    if let Some(node) = presence.node() {
-        membership.set_local(node, now);
-    }
-    Ok(Assembled { membership, units, presence })
+/// A topology's strategy, and which of the connectors makes its links.
+#[derive(Debug)]
+pub(crate) struct TopologyPart {
+    pub(crate) config: TopologyConfig,
+    pub(crate) plugin: Placed,
+    pub(crate) connector: Option<usize>,
 }
 
-/// Makes units and the membership's specs of a configuration.
-struct Assembly<'a> {
-    registry: &'a Registry,
-    membership: Membership,
-    /// The connectors so far: those of topologies with an equal `connect` are one.
-    connectors: Vec<(ConnectorId, &'a TopologyConfig)>,
-    units: BTreeMap<UnitId, Unit>,
-    presence: Presence,
-    board: &'a Board,
-    now: Now,
+/// A connector, for all topologies with an equal `connect`.
+#[derive(Debug)]
+pub(crate) struct ConnectorPart {
+    pub(crate) name: String,
+    /// What one of its topologies says of it.
+    pub(crate) config: TopologyConfig,
+    pub(crate) topologies: Vec<TopologyName>,
+    pub(crate) plugin: Placed,
+    offer: Option<Offer>,
+}
+
+/// A plugin that can be used, and where it is from.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) plugin: Plugin,
+    pub(crate) origin: Origin,
+    /// What it is called.
+    pub(crate) source: String,
+    file: Option<Inspected>,
 }
 
 /// A strategy or a connector that a topology names.
-struct Wanted<'a> {
+struct Named<'a> {
     kind: OfferKind,
     name: &'a str,
     isolation: &'a IsolationConfig,
-    config: serde_json::Value,
+    config: &'a PluginConfig,
 }
 
-impl<'a> Assembly<'a> {
-    fn add(&mut self, name: &TopologyName, config: &'a TopologyConfig) -> Result<(), StartError> {
-        let wanted = Wanted {
-            kind: OfferKind::Strategy,
-            name: &config.strategy,
-            isolation: &config.opts.isolation,
-            config: config.config.to_value(),
-        };
-        let (plugin, plugin_name) = self.load(name, &wanted)?;
-        let connector = match config.connect.connector() {
-            Some(connector) => Some(self.connector(name, config, connector)?),
-            None => None,
-        };
-        self.board.add(
-            name.clone(),
-            Entry {
-                strategy: config.strategy.clone(),
-                plugin: Some(plugin_name),
-                connector: config.connect.name().to_owned(),
-                ..Entry::default()
-            },
-        );
-        let spec = TopologySpec {
-            name: name.clone(),
-            connector,
-            prune: config.prune.policy(),
-            members_max: config.members_max.get(),
-        };
-        self.membership.add_topology(spec, self.now);
-        let policy = RestartPolicy {
-            restart: config.opts.restart,
-            max_restarts: config.opts.max_restarts,
-            max_seconds: Duration::from_secs(config.opts.max_seconds.get().into()),
-            backoff: RESTART_BACKOFF,
-        };
-        self.unit(
-            policy,
-            UnitSpec {
-                id: UnitId::Strategy(name.clone()),
+// === impl Assembly ===
+
+impl Assembly {
+    /// Finds and places what the configuration names.
+    pub(crate) fn new(config: Config, registry: &Registry) -> Result<Self, StartError> {
+        let mut assembly =
+            Self { config: Config::default(), topologies: BTreeMap::new(), connectors: Vec::new() };
+        for (name, topology) in &config.topologies {
+            let strategy = Named {
                 kind: OfferKind::Strategy,
-                name: config.strategy.clone(),
-                plugin,
-                config: wanted.config,
-                topologies: vec![name.clone()],
-                members_max: config.members_max.get(),
-            },
-        );
-        Ok(())
+                name: &topology.strategy,
+                isolation: &topology.opts.isolation,
+                config: &topology.config,
+            };
+            let plugin = place(registry, name, &strategy)?;
+            let connector = assembly.connector(registry, name, topology)?;
+            let part = TopologyPart { config: topology.clone(), plugin, connector };
+            assembly.topologies.insert(name.clone(), part);
+        }
+        assembly.config = config;
+        Ok(assembly)
+    }
+
+    /// Keeps a copy of each file that is used, where the configuration wants that: what replaces it may have to be waited for.
+    pub(crate) fn keep(&self, registry: &Registry) {
+        let placed = self.topologies.values().map(|part| &part.plugin);
+        let placed = placed.chain(self.connectors.iter().map(|part| &part.plugin));
+        for inspected in placed.filter_map(|placed| placed.file.as_ref()) {
+            if let Err(error) = registry.keep(inspected) {
+                warn!(plugin = inspected.identity.plugin, err = %error, "no copy of the plugin file is kept");
+            }
+        }
     }
 
     /// The connector of a topology: that of an earlier one with an equal `connect`, or a new one.
     fn connector(
         &mut self,
-        topology: &TopologyName,
-        config: &'a TopologyConfig,
-        connector: &ConnectorConfig,
-    ) -> Result<ConnectorId, StartError> {
-        let shared =
-            self.connectors.iter().find(|(_, other)| other.shares_connector(config)).map(|(id, _)| *id);
-        if let Some(id) = shared {
-            if let Some(unit) = self.units.get_mut(&UnitId::Connector(id)) {
-                unit.spec.topologies.push(topology.clone());
+        registry: &Registry,
+        name: &TopologyName,
+        topology: &TopologyConfig,
+    ) -> Result<Option<usize>, StartError> {
+        let Some(connector) = topology.connect.connector() else {
+            return Ok(None);
+        };
+        let shares = |part: &ConnectorPart| part.config.shares_connector(topology);
+        if let Some(index) = self.connectors.iter().position(shares) {
+            if let Some(part) = self.connectors.get_mut(index) {
+                part.topologies.push(name.clone());
             }
-            return Ok(id);
+            return Ok(Some(index));
         }
-        let id = ConnectorId(u32::try_from(self.connectors.len()).unwrap_or(u32::MAX));
-        let wanted = Wanted {
+        let named = Named {
             kind: OfferKind::Connector,
             name: &connector.name,
             isolation: &connector.isolation,
-            config: connector.config.to_value(),
+            config: &connector.config,
         };
-        let (plugin, _) = self.load(topology, &wanted)?;
-        let offer = describe(&plugin, &connector.name);
-        if offer.as_ref().is_some_and(|offer| offer.local_node) {
-            self.presence.expect(id, &connector.name);
-        }
-        self.membership.add_connector(ConnectorSpec {
-            id,
-            name: connector.name.as_str().into(),
-            by_address: offer.as_ref().is_some_and(|offer| offer.by_address),
-            outlives: offer.is_some_and(|offer| offer.links == Some(Links::Outlive)),
-            dials_max: config.opts.dials_max.get(),
-            deadline: config.opts.deadline.get(),
-            retry: config.opts.retry.into(),
-            list_interval: Some(LIST_INTERVAL),
+        let plugin = place(registry, name, &named)?;
+        let offers = plugin.plugin.describe().unwrap_or_default();
+        let is_it = |offer: &Offer| offer.kind == OfferKind::Connector && offer.name == connector.name;
+        self.connectors.push(ConnectorPart {
+            name: connector.name.clone(),
+            config: topology.clone(),
+            topologies: vec![name.clone()],
+            plugin,
+            offer: offers.into_iter().find(is_it),
         });
-        // A connector is wanted as long as its topologies are: it is never given up.
-        let (restart, max_restarts, max_seconds) = (Restart::Permanent, u32::MAX, Duration::from_secs(1));
-        let policy = RestartPolicy { restart, max_restarts, max_seconds, backoff: RESTART_BACKOFF };
-        self.unit(
-            policy,
-            UnitSpec {
-                id: UnitId::Connector(id),
-                kind: OfferKind::Connector,
-                name: connector.name.clone(),
-                plugin,
-                config: wanted.config,
-                topologies: vec![topology.clone()],
-                members_max: 0,
-            },
-        );
-        self.connectors.push((id, config));
-        Ok(id)
-    }
-
-    fn load(&self, topology: &TopologyName, wanted: &Wanted<'_>) -> Result<(Plugin, String), StartError> {
-        let Wanted { kind, name, isolation, config } = wanted;
-        let source = self.registry.find(*kind, name);
-        let source = source.map_err(|error| StartError::Lookup { topology: topology.clone(), error })?;
-        let loaded = Plugin::place(self.registry, source, isolation, config);
-        let loaded = loaded.map_err(|error| StartError::Load { topology: topology.clone(), error })?;
-        if let Source::File(inspected) = source
-            && let Err(error) = self.registry.keep(inspected)
-        {
-            warn!(plugin = inspected.identity.plugin, err = %error, "no copy of the plugin file is kept");
-        }
-        Ok((loaded, source.to_string()))
-    }
-
-    fn unit(&mut self, policy: RestartPolicy, spec: UnitSpec) {
-        let now = self.now.instant;
-        self.units.insert(spec.id.clone(), Unit::new(spec, Supervision::new(policy, now), now));
+        Ok(Some(self.connectors.len().saturating_sub(1)))
     }
 }
 
-fn describe(plugin: &Plugin, connector: &str) -> Option<Offer> {
-    let offers = plugin.describe().unwrap_or_default();
-    offers.into_iter().find(|offer| offer.kind == OfferKind::Connector && offer.name == connector)
+fn place(registry: &Registry, topology: &TopologyName, named: &Named<'_>) -> Result<Placed, StartError> {
+    let source = registry.find(named.kind, named.name);
+    let source = source.map_err(|error| StartError::Lookup { topology: topology.clone(), error })?;
+    let plugin = Plugin::place(registry, source, named.isolation, &named.config.to_value());
+    let plugin = plugin.map_err(|error| StartError::Load { topology: topology.clone(), error })?;
+    let file = match source {
+        Source::File(inspected) => Some(inspected.clone()),
+        Source::Builtin(_) => None,
+    };
+    Ok(Placed { plugin, origin: source.origin(), source: source.to_string(), file })
+}
+
+// === impl TopologyPart ===
+
+impl TopologyPart {
+    /// What the membership is told of it.
+    pub(crate) fn spec(&self, name: &TopologyName, connector: Option<ConnectorId>) -> TopologySpec {
+        TopologySpec {
+            name: name.clone(),
+            connector,
+            prune: self.config.prune.policy(),
+            members_max: self.config.members_max.get(),
+        }
+    }
+
+    /// What is shown beside the membership.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            strategy: self.config.strategy.clone(),
+            plugin: Some(self.plugin.source.clone()),
+            connector: self.config.connect.name().to_owned(),
+            ..Entry::default()
+        }
+    }
+
+    pub(crate) fn unit(&self, name: &TopologyName) -> UnitSpec {
+        UnitSpec {
+            id: UnitId::Strategy(name.clone()),
+            kind: OfferKind::Strategy,
+            name: self.config.strategy.clone(),
+            plugin: self.plugin.plugin.clone(),
+            config: self.config.config.to_value(),
+            topologies: vec![name.clone()],
+            members_max: self.config.members_max.get(),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> RestartPolicy {
+        let opts = &self.config.opts;
+        RestartPolicy {
+            restart: opts.restart,
+            max_restarts: opts.max_restarts,
+            max_seconds: Duration::from_secs(opts.max_seconds.get().into()),
+            backoff: RESTART_BACKOFF,
+        }
+    }
+}
+
+// === impl ConnectorPart ===
+
+impl ConnectorPart {
+    /// What the membership is told of it.
+    pub(crate) fn spec(&self, id: ConnectorId) -> ConnectorSpec {
+        let opts = &self.config.opts;
+        ConnectorSpec {
+            id,
+            name: self.name.as_str().into(),
+            by_address: self.offer.as_ref().is_some_and(|offer| offer.by_address),
+            outlives: self.offer.as_ref().is_some_and(|offer| offer.links == Some(Links::Outlive)),
+            dials_max: opts.dials_max.get(),
+            deadline: opts.deadline.get(),
+            retry: opts.retry.into(),
+            list_interval: Some(LIST_INTERVAL),
+        }
+    }
+
+    /// Whether it says if the local node takes part.
+    pub(crate) fn attaches(&self) -> bool {
+        self.offer.as_ref().is_some_and(|offer| offer.local_node)
+    }
+
+    pub(crate) fn unit(&self, id: ConnectorId) -> UnitSpec {
+        let config = self.config.connect.connector().map(|connector| connector.config.to_value());
+        UnitSpec {
+            id: UnitId::Connector(id),
+            kind: OfferKind::Connector,
+            name: self.name.clone(),
+            plugin: self.plugin.plugin.clone(),
+            config: config.unwrap_or_default(),
+            topologies: self.topologies.clone(),
+            members_max: 0,
+        }
+    }
+
+    /// A connector is wanted as long as its topologies are: it is never given up.
+    pub(crate) fn policy() -> RestartPolicy {
+        RestartPolicy {
+            restart: Restart::Permanent,
+            max_restarts: u32::MAX,
+            max_seconds: Duration::from_secs(1),
+            backoff: RESTART_BACKOFF,
+        }
+    }
 }

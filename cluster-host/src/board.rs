@@ -40,6 +40,16 @@ impl Board {
         self.lock().insert(topology, entry);
     }
 
+    /// A topology is gone.
+    pub(crate) fn remove(&self, topology: &TopologyName) {
+        self.lock().remove(topology);
+    }
+
+    /// Its links are made by this connector.
+    pub(crate) fn set_connector(&self, topology: &TopologyName, connector: &str) {
+        self.with(topology, |entry| connector.clone_into(&mut entry.connector));
+    }
+
     /// The local node has this name.
     pub(crate) fn set_node(&self, name: Option<NodeName>) {
         *self.node.lock().unwrap_or_else(PoisonError::into_inner) = name;

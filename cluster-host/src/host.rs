@@ -1,10 +1,14 @@
 //! The host as a value: built from a configuration and the plugins there are, started, read, stopped.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cluster_core::{
-    Epoch, Event, EventLog, LogOptions, NodeName, Snapshot, Start, Subscription,
-    membership::explain::Explanation,
+    Epoch, Event, EventLog, LogOptions, Membership, NodeName, Snapshot, Start, Subscription,
+    membership::{MembershipOptions, explain::Explanation},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -13,13 +17,18 @@ use tokio::{
 
 use crate::{
     api::{self, Answer, Limits, Listener, Source, TopologyInfo},
-    assembly::{self, Assembled, StartError},
+    assembly::{Assembly, StartError},
     board::{Board, Entry},
+    changes::Changes,
+    clock,
     config::Config,
     inbox::Inbox,
     owner::{Command, Owner},
     plugin::Registry,
+    presence::{Presence, incarnation_at},
+    reload::{self, Files, ReloadError, Reloaded},
     unit::Surroundings,
+    watch::Watch,
 };
 
 /// Events that the log keeps for subscribers to resume from.
@@ -42,6 +51,7 @@ pub struct HostHandle {
     log: EventLog,
     board: Arc<Board>,
     commands: mpsc::Sender<Command>,
+    files: Option<Arc<Files>>,
 }
 
 /// What a host is made of, before it starts.
@@ -51,6 +61,7 @@ pub struct HostBuilder {
     registry: Registry,
     listener: Option<Listener>,
     limits: Limits,
+    file: Option<PathBuf>,
 }
 
 // === impl Host ===
@@ -59,7 +70,7 @@ impl Host {
     /// Begins to build a host.
     #[must_use]
     pub fn builder(config: Config, registry: Registry) -> HostBuilder {
-        HostBuilder { config, registry, listener: None, limits: Limits::default() }
+        HostBuilder { config, registry, listener: None, limits: Limits::default(), file: None }
     }
 
     /// Reads it.
@@ -101,6 +112,46 @@ impl HostHandle {
     pub fn log(&self) -> &EventLog {
         &self.log
     }
+
+    /// Makes the host what another configuration asks for. Topologies that it does not change run on; see [`Changes`].
+    ///
+    /// # Errors
+    /// [`ReloadError`], and everything runs on as it was: a plugin cannot be had, or what is changed needs a new start.
+    pub async fn apply(&self, config: Config, registry: &Registry) -> Result<Changes, ReloadError> {
+        let assembly = Arc::new(Assembly::new(config, registry)?);
+        reload::ask(&self.commands, |answer| Command::Apply(assembly, answer)).await
+    }
+
+    /// Reads the configuration and the plugins again, and applies them.
+    ///
+    /// # Errors
+    /// [`ReloadError`], and everything runs on as it was.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        self.files.as_ref().ok_or(ReloadError::NoFile)?.reload(&self.commands).await
+    }
+
+    /// Reads the configuration and the plugins again whenever one of them changes, and applies what is new and right. It
+    /// ends with the host.
+    /// An error where the system does not tell of changes.
+    pub(crate) async fn follow(&self) -> io::Result<()> {
+        let Some(files) = &self.files else {
+            return Ok(());
+        };
+        let mut watch = Watch::new(files.config(), files.directories().await)?;
+        while watch.changed().await.is_some() {
+            files.reload_if_changed(&self.commands).await;
+        }
+        Ok(())
+    }
+
+    /// Tells what a reload would change. The sources that would be new are asked, which takes up to ten seconds.
+    ///
+    /// # Errors
+    /// As [`HostHandle::reload`].
+    pub async fn dry_run(&self) -> Result<Reloaded, ReloadError> {
+        let files = self.files.as_ref().ok_or(ReloadError::NoFile)?;
+        files.dry_run(&self.commands, &self.log, self.board.node()).await
+    }
 }
 
 impl Source for HostHandle {
@@ -130,6 +181,10 @@ impl Source for HostHandle {
             explanation.await.ok().flatten()
         })
     }
+
+    fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
+        Box::pin(async move { if dry_run { self.dry_run().await } else { Self::reload(self).await } })
+    }
 }
 
 // === impl HostBuilder ===
@@ -142,32 +197,44 @@ impl HostBuilder {
         self
     }
 
+    /// Reads this file again at a reload. The configuration that it starts with was read from there.
+    #[must_use]
+    pub fn reload_from(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
     /// Starts it on the current tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] when a plugin that the configuration names cannot be had, or may not be loaded. That a strategy fails when it runs
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
-        let Self { config, mut registry, listener, limits } = self;
+        let Self { config, mut registry, listener, limits, file } = self;
         if registry.pinned_by() != &config.plugins {
             registry.pin(&config.plugins)?;
         }
         let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
-        let Assembled { mut membership, units, presence } =
-            assembly::assemble(&config, &registry, random.u64(..), &board)?;
-        board.set_node(presence.local().name.clone());
+        let now = clock::now();
+        let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
+        let assembly = Assembly::new(config, &registry)?;
+        assembly.keep(&registry);
+        let options = MembershipOptions { seed: random.u64(..), ..MembershipOptions::default() };
+        let membership = Membership::new(options, now);
         let log_options = LogOptions {
             epoch: Epoch(random.u64(..)),
             revision: 0,
             retention_events_max: RETENTION_EVENTS_MAX,
         };
         let log = EventLog::new(log_options, Snapshot::default());
-        log.publish(membership.take_events(), membership.snapshot());
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
-        let handle = HostHandle { log: log.clone(), board: Arc::clone(&board), commands };
+        let files = file.map(|file| Arc::new(Files::new(&file, registry)));
+        let handle = HostHandle { log: log.clone(), board: Arc::clone(&board), commands, files };
         let around = Surroundings { inbox: Arc::new(Inbox::default()), board, presence };
-        let owner = Owner { membership, log, units, around, random };
+        let mut owner = Owner::new(membership, log, around, random);
+        let _all_is_new = owner.apply(&assembly);
+        owner.hand_on();
         let (stop, stopping) = watch::channel(false);
         let api = listener.map(|listener| {
             let source = Arc::new(handle.clone());

@@ -24,6 +24,7 @@
 pub mod api;
 mod assembly;
 mod board;
+mod changes;
 pub mod cli;
 mod client;
 mod clock;
@@ -37,14 +38,20 @@ mod owner;
 mod placement;
 pub mod plugin;
 mod presence;
+mod preview;
+mod reload;
 pub mod runner;
 mod socket;
 mod supervision;
 mod trial;
 mod unit;
 mod voice;
+mod watch;
 
 pub use assembly::StartError;
+pub use changes::Changes;
 pub use config::Config;
 pub use host::{Host, HostBuilder, HostHandle, RETENTION_EVENTS_MAX};
 pub use plugin::Registry;
+pub use preview::Preview;
+pub use reload::{ReloadError, Reloaded};

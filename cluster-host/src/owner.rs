@@ -1,35 +1,37 @@
 //! The one who owns the membership: takes what plugins say, what time brings and what is asked, in turn, and hands
 //! on what follows: effects to the connectors, events to the log.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use cluster_core::{
-    EventLog, Health, Membership, NodeName,
+    EventLog, Health, Membership, NodeName, Now,
     membership::{ConnectorId, Effect, LinkInput, OperationId, Outcome, explain::Explanation},
 };
-use cluster_sdk::abi::host::{LocalReport, Operation, StopReason};
+use cluster_sdk::{
+    LocalNode,
+    abi::host::{LocalReport, Operation, StopReason},
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
 use crate::{
+    assembly::Assembly,
+    changes::{Changes, Current},
     clock,
     inbox::{Speaker, UnitId, Waiting, Word},
     narration,
     supervision::{Decision, Exit},
-    unit::{Surroundings, Unit, health_after},
+    unit::{STOP_MAX, Surroundings, Unit, health_after},
 };
-
-/// How long strategies, and then connectors, are given to end when the host stops.
-const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// What the owner is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
     Explain(NodeName, oneshot::Sender<Option<Explanation>>),
+    /// What a configuration would change.
+    Compare(Arc<Assembly>, oneshot::Sender<Result<Changes, Fixed>>),
+    /// Make the host what a configuration asks for.
+    Apply(Arc<Assembly>, oneshot::Sender<Result<Changes, Fixed>>),
 }
 
 #[derive(Debug)]
@@ -39,11 +41,41 @@ pub(crate) struct Owner {
     pub(crate) units: BTreeMap<UnitId, Unit>,
     pub(crate) around: Surroundings,
     pub(crate) random: fastrand::Rng,
+    pub(crate) current: Current,
+    /// Units that were told to end for good, and until when they are waited for.
+    retired: Vec<(Unit, Instant)>,
+    /// What is told of the local node.
+    told: LocalNode,
+    /// Starts of all units so far.
+    starts: u64,
 }
+
+/// The keys that a configuration changes and that only a new start of the host can change.
+pub(crate) type Fixed = Vec<&'static str>;
 
 // === impl Owner ===
 
 impl Owner {
+    /// One to whom everything is new.
+    pub(crate) fn new(
+        membership: Membership,
+        log: EventLog,
+        around: Surroundings,
+        random: fastrand::Rng,
+    ) -> Self {
+        Self {
+            membership,
+            log,
+            units: BTreeMap::new(),
+            around,
+            random,
+            current: Current::default(),
+            retired: Vec::new(),
+            told: LocalNode::default(),
+            starts: 0,
+        }
+    }
+
     /// Works until `stop` is ready, then lets everything end.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
@@ -56,7 +88,7 @@ impl Owner {
                 () = &mut stop => break,
                 () = inbox.arrived() => self.take(inbox.take()),
                 Some(command) = commands.recv() => self.command(command),
-                () = until(due) => self.membership.handle_timeout(clock::now()),
+                () = until(due) => self.handle_timeout(),
             }
         }
         let reason = self.around.presence.stop_reason();
@@ -67,7 +99,18 @@ impl Owner {
 
     fn next_due(&self) -> Option<Instant> {
         let starts = self.units.values().filter_map(Unit::due);
-        starts.chain(self.membership.poll_timeout()).min()
+        let retired = self.retired.iter().map(|(_, until)| *until);
+        starts.chain(retired).chain(self.current.next_due()).chain(self.membership.poll_timeout()).min()
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = clock::now();
+        self.membership.handle_timeout(now);
+        self.remove_due();
+        let late = self.retired.extract_if(.., |(_, until)| *until <= now.instant);
+        for (unit, _) in late {
+            warn!(unit = unit.spec.label(), "did not end in time: it is left behind");
+        }
     }
 
     /// Starts the units whose time has come, connectors first: a link is wanted as soon as a node is known.
@@ -76,7 +119,8 @@ impl Owner {
         let due = |unit: &&mut Unit| unit.due().is_some_and(|due| due <= now.instant);
         let mut failed = Vec::new();
         for unit in self.units.values_mut().rev().filter(due) {
-            let started = unit.start(&self.around, now.instant);
+            self.starts = self.starts.saturating_add(1);
+            let started = unit.start(&self.around, self.starts, now.instant);
             match (&unit.spec.id, started) {
                 (UnitId::Strategy(topology), Ok(())) => {
                     self.membership.strategy_started(topology, now);
@@ -101,15 +145,22 @@ impl Owner {
             if self.units.get(&id).is_some_and(|unit| unit.is_current(pending.start)) {
                 for report in pending.reports {
                     // A refusal is shown with the topology, and told as the event of that.
-                    let _told = self.membership.handle_report(&topology, report, clock::now());
+                    if self.membership.handle_report(&topology, report, clock::now()).is_ok() {
+                        self.current.reported(&topology);
+                    }
                 }
             }
         }
         for (Speaker { unit: id, start }, word) in waiting.words {
-            if self.units.get(&id).is_some_and(|unit| unit.is_current(start)) {
-                self.hear(&id, word);
+            let has_exited = matches!(word, Word::Exited(_));
+            match self.units.get_mut(&id) {
+                Some(unit) if unit.is_current(start) => self.hear(&id, word),
+                Some(unit) if has_exited && unit.is_live(start) => unit.handle_stopped(clock::now().instant),
+                _ if has_exited => self.retired.retain(|(unit, _)| !unit.is_live(start)),
+                _ => {}
             }
         }
+        self.remove_due();
         if waiting.dropped > 0 {
             warn!(
                 dropped = waiting.dropped,
@@ -142,9 +193,22 @@ impl Owner {
     /// A connector says whether the local node takes part.
     fn local_said(&mut self, connector: ConnectorId, report: LocalReport) {
         let now = clock::now();
-        let presence = &mut self.around.presence;
-        if presence.hear(connector, report, now.wall) {
+        self.around.presence.hear(connector, report, now.wall);
+        self.local_changed(now);
+    }
+
+    /// Tells who has to know what the local node is by now, where that has changed.
+    pub(crate) fn local_changed(&mut self, now: Now) {
+        let presence = &self.around.presence;
+        let absence = presence.absence().map_or(Ok(()), |reason| Err(reason.into()));
+        // It is never shown as another than it is: one that is gone is so before it is told of anew, one that has come
+        // is told of before.
+        if absence.is_err() {
+            self.membership.set_presence(absence.clone(), now);
+        }
+        if self.told != *presence.local() {
             let local = presence.local();
+            self.told.clone_from(local);
             self.around.board.set_node(local.name.clone());
             for (instance, _) in self.units.values().filter_map(Unit::running) {
                 instance.update(local);
@@ -153,8 +217,9 @@ impl Owner {
                 self.membership.set_local(node, now);
             }
         }
-        let absence = presence.absence().map_or(Ok(()), |reason| Err(reason.into()));
-        self.membership.set_presence(absence, now);
+        if absence.is_ok() {
+            self.membership.set_presence(absence, now);
+        }
     }
 
     /// A unit has ended, or could not be started.
@@ -182,17 +247,37 @@ impl Owner {
         }
     }
 
-    fn command(&self, command: Command) {
+    /// Lets a unit end for good.
+    pub(crate) fn retire_unit(&mut self, id: &UnitId, reason: StopReason, now: Now) {
+        if let Some(mut unit) = self.units.remove(id) {
+            unit.stop(reason, STOP_MAX);
+            if unit.is_running() {
+                self.retired.push((unit, now.instant + STOP_MAX));
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
         match command {
             Command::Explain(name, answer) => {
                 // Who asked may have gone.
                 let _gone = answer.send(self.membership.explain(&name, clock::now()));
             }
+            Command::Compare(assembly, answer) => {
+                let fixed = self.current.fixed_keys(&assembly.config);
+                let changes = self.current.compare(&assembly);
+                let _gone = answer.send(if fixed.is_empty() { Ok(changes) } else { Err(fixed) });
+            }
+            Command::Apply(assembly, answer) => {
+                let fixed = self.current.fixed_keys(&assembly.config);
+                let outcome = if fixed.is_empty() { Ok(self.apply(&assembly)) } else { Err(fixed) };
+                let _gone = answer.send(outcome);
+            }
         }
     }
 
     /// Hands effects to the connectors and events to the log, until nothing follows any more.
-    fn hand_on(&mut self) {
+    pub(crate) fn hand_on(&mut self) {
         loop {
             let effects = self.membership.take_effects();
             if effects.is_empty() {
@@ -254,7 +339,7 @@ impl Owner {
             unit.stop(reason, STOP_MAX);
         }
         let inbox = Arc::clone(&self.around.inbox);
-        while self.units.iter().any(|(id, unit)| which(id) && unit.running().is_some()) {
+        while self.units.iter().any(|(id, unit)| which(id) && unit.is_running()) {
             tokio::select! {
                 () = inbox.arrived() => self.take_last(inbox.take()),
                 () = until(Some(deadline)) => break,
@@ -262,7 +347,7 @@ impl Owner {
             self.hand_on();
         }
         for (id, unit) in self.units.iter_mut().filter(|(id, _)| which(id)) {
-            if unit.running().is_some() {
+            if unit.is_running() {
                 warn!(unit = ?id, "did not end within {} s: the host ends without it", STOP_MAX.as_secs());
                 unit.abandon();
             }
@@ -276,7 +361,7 @@ impl Owner {
         waiting.words = words;
         self.take(waiting);
         for (Speaker { unit, start }, _) in exits {
-            if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.is_current(start)) {
+            if let Some(unit) = self.units.get_mut(&unit).filter(|unit| unit.is_live(start)) {
                 unit.abandon();
             }
         }

@@ -38,14 +38,25 @@ impl Presence {
         self.local.present = self.is_up();
     }
 
-    /// Takes the word of a connector; of one that was not expected to have any it does not count. Gives whether what
-    /// is told of the node has changed.
-    pub(crate) fn hear(&mut self, id: ConnectorId, report: LocalReport, wall: SystemTime) -> bool {
+    /// What a connector said does not count any more.
+    pub(crate) fn forget(&mut self, id: ConnectorId) {
+        if self.words.remove(&id).is_some() {
+            self.local.present = self.words.is_empty() || self.is_up();
+        }
+    }
+
+    /// The node is described anew; its name and its incarnation stay.
+    pub(crate) fn describe(&mut self, addresses: &[String], attributes: &BTreeMap<String, String>) {
+        addresses.clone_into(&mut self.local.addresses);
+        self.local.attributes.clone_from(attributes);
+    }
+
+    /// Takes the word of a connector; of one that was not expected to have any it does not count.
+    pub(crate) fn hear(&mut self, id: ConnectorId, report: LocalReport, wall: SystemTime) {
         let Some(word) = self.words.get_mut(&id) else {
-            return false;
+            return;
         };
         *word = report;
-        let before = self.local.clone();
         // Where several say that it is up, the first of them counts.
         let up = self.words.values().find_map(|word| match word {
             LocalReport::Up(identity) => Some(identity.clone()),
@@ -55,7 +66,6 @@ impl Presence {
         if let Some(identity) = up {
             self.identify(identity, wall);
         }
-        before != self.local
     }
 
     /// The local node as strategies and connectors are told of it.
@@ -148,6 +158,13 @@ mod tests {
         LocalReport::Up(LocalIdentity { name: name.parse().unwrap(), incarnation, stays })
     }
 
+    /// Whether a word changes what is told of the node.
+    fn changes(presence: &mut Presence, report: LocalReport, time: u64) -> bool {
+        let before = presence.local().clone();
+        presence.hear(A, report, at(time));
+        before != *presence.local()
+    }
+
     fn at(millis: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(millis)
     }
@@ -161,7 +178,7 @@ mod tests {
     #[test]
     fn by_configuration() {
         let mut presence = presence();
-        assert!(!presence.hear(A, LocalReport::Down("gone".to_owned()), at(0)));
+        assert!(!changes(&mut presence, LocalReport::Down("gone".to_owned()), 0));
         assert_eq!((shown(&presence), presence.absence()), ((Some("app@h"), 1_000, true), None));
         assert_eq!(presence.stop_reason(), StopReason::Leave);
         assert_eq!(presence.node().unwrap().incarnation(), Some(1_000));
@@ -173,11 +190,11 @@ mod tests {
         let mut presence = expecting();
         assert_eq!(presence.absence(), Some("connector erlang has not attached to it yet"));
         assert_eq!(presence.stop_reason(), StopReason::Restart);
-        assert!(presence.hear(A, up("app@h", 3, false), at(5_000)));
+        assert!(changes(&mut presence, up("app@h", 3, false), 5_000));
         assert_eq!((shown(&presence), presence.absence()), ((Some("app@h"), 1_000, true), None));
         assert_eq!(presence.stop_reason(), StopReason::Leave);
-        assert!(presence.hear(A, LocalReport::Down("connection closed".to_owned()), at(6_000)));
-        assert!(!presence.hear(A, LocalReport::Down("not registered".to_owned()), at(6_000)));
+        assert!(changes(&mut presence, LocalReport::Down("connection closed".to_owned()), 6_000));
+        assert!(!changes(&mut presence, LocalReport::Down("not registered".to_owned()), 6_000));
         assert_eq!(
             (shown(&presence), presence.absence()),
             ((Some("app@h"), 1_000, false), Some("not registered"))
@@ -212,7 +229,7 @@ mod tests {
         presence.hear(A, up("app@h", 1, false), at(0));
         presence.hear(B, up("app@h", 1, true), at(0));
         assert_eq!(presence.stop_reason(), StopReason::Restart);
-        assert!(!presence.hear(A, LocalReport::Down("gone".to_owned()), at(0)));
+        assert!(!changes(&mut presence, LocalReport::Down("gone".to_owned()), 0));
         assert!(presence.local().present);
         presence.hear(B, LocalReport::Down("gone too".to_owned()), at(0));
         assert_eq!(presence.absence(), Some("gone"));

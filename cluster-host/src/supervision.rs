@@ -67,6 +67,11 @@ impl Supervision {
         Self { policy, started: now, failures: 0, recent: VecDeque::new(), restarts: 0 }
     }
 
+    /// Judges by other rules from now on; what was counted counts.
+    pub(crate) fn set_policy(&mut self, policy: RestartPolicy) {
+        self.policy = policy;
+    }
+
     /// Notes that an instance was started (again).
     pub(crate) fn started(&mut self, now: Instant) {
         self.started = now;
@@ -98,7 +103,7 @@ impl Supervision {
                 Exit::Failed(reason) => reason,
             };
             return Decision::GiveUp(format!(
-                "{reason} (given up after {max_restarts} restarts within {} s; raise opts.max_restarts, or mend it and restart the host)",
+                "{reason} (given up after {max_restarts} restarts within {} s; raise opts.max_restarts, or mend it; then `cluster-host reload`)",
                 max_seconds.as_secs()
             ));
         }

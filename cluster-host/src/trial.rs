@@ -54,6 +54,11 @@ pub(crate) struct Found {
     pub(crate) nodes: BTreeMap<NodeName, Node>,
 }
 
+/// The local node of a trial: none that is there.
+pub(crate) fn local() -> LocalNode {
+    LocalNode { present: false, ..LocalNode::default() }
+}
+
 /// Starts a strategy, and ends it once it has given a view or said why it cannot, after `within` at the latest. `label` is
 /// what it is called in the log.
 pub(crate) async fn run(
@@ -68,7 +73,7 @@ pub(crate) async fn run(
         name: name.to_owned(),
         config,
         topology: label.to_owned(),
-        local: LocalNode { present: false, ..LocalNode::default() },
+        local: local(),
         log_level: LevelFilter::current(),
     };
     let instance = plugin.start(&start, Arc::new(listener))?;

@@ -8,16 +8,19 @@ use std::{
 use cluster_core::{Health, TopologyName};
 use cluster_sdk::abi::host::{OfferKind, Start, StopReason};
 use serde_json::Value;
-use tracing::level_filters::LevelFilter;
+use tracing::{level_filters::LevelFilter, warn};
 
 use crate::{
     board::Board,
     inbox::{Inbox, UnitId},
     placement::{Instance, Plugin},
     presence::Presence,
-    supervision::{Decision, Exit, Supervision},
+    supervision::{Decision, Exit, RestartPolicy, Supervision},
     voice::Voice,
 };
+
+/// How long a unit is given to end: at a change, and when the host stops.
+pub(crate) const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// What a unit is made of.
 #[derive(Debug)]
@@ -60,8 +63,10 @@ enum State {
     Waiting { due: Instant },
     /// Left by its exit.
     Running { instance: Instance, voice: Arc<Voice> },
-    /// Never left.
-    Ended,
+    /// Told to end, for another to take its place. Left by its exit, or when it is not waited for any more.
+    Stopping { instance: Instance, until: Instant },
+    /// Left when it is replaced.
+    Ended { given_up: bool },
 }
 
 // === impl Unit ===
@@ -76,7 +81,8 @@ impl Unit {
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.state {
             State::Waiting { due } => Some(due),
-            State::Running { .. } | State::Ended => None,
+            State::Stopping { until, .. } => Some(until),
+            State::Running { .. } | State::Ended { .. } => None,
         }
     }
 
@@ -85,18 +91,36 @@ impl Unit {
         self.start == start && matches!(self.state, State::Running { .. })
     }
 
+    /// Whether this start of it has not ended yet, be it wanted any more or not.
+    pub(crate) fn is_live(&self, start: u64) -> bool {
+        self.start == start && matches!(self.state, State::Running { .. } | State::Stopping { .. })
+    }
+
+    /// Whether there is an instance that has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. } | State::Stopping { .. })
+    }
+
+    /// Whether it was given up for its failures.
+    pub(crate) fn has_given_up(&self) -> bool {
+        matches!(self.state, State::Ended { given_up: true })
+    }
+
     /// The instance, while it runs.
     pub(crate) fn running(&self) -> Option<(&Instance, &Voice)> {
         match &self.state {
             State::Running { instance, voice } => Some((instance, voice)),
-            State::Waiting { .. } | State::Ended => None,
+            State::Waiting { .. } | State::Stopping { .. } | State::Ended { .. } => None,
         }
     }
 
-    /// Starts an instance.
-    pub(crate) fn start(&mut self, around: &Surroundings, now: Instant) -> Result<(), Exit> {
-        self.sweep();
-        self.start = self.start.saturating_add(1);
+    /// Starts an instance, with a number that no other start has.
+    pub(crate) fn start(&mut self, around: &Surroundings, start: u64, now: Instant) -> Result<(), Exit> {
+        if matches!(self.state, State::Stopping { .. }) {
+            warn!(unit = self.spec.label(), "did not end in time: another is started beside it");
+        }
+        self.leave(State::Waiting { due: now });
+        self.start = start;
         self.supervision.started(now);
         let voice = Arc::new(Voice::new(&self.spec, self.start, around));
         let start = Start {
@@ -118,7 +142,8 @@ impl Unit {
         let decision = self.supervision.ended(exit, now, random);
         let state = match decision {
             Decision::RestartAt(due) => State::Waiting { due },
-            Decision::Done | Decision::GiveUp(_) => State::Ended,
+            Decision::Done => State::Ended { given_up: false },
+            Decision::GiveUp(_) => State::Ended { given_up: true },
         };
         self.leave(state);
         decision
@@ -128,13 +153,47 @@ impl Unit {
     pub(crate) fn stop(&mut self, reason: StopReason, within: Duration) {
         match &self.state {
             State::Running { instance, .. } => instance.stop(reason, within),
-            State::Waiting { .. } | State::Ended => self.state = State::Ended,
+            // It was told so already.
+            State::Stopping { .. } => {}
+            State::Waiting { .. } | State::Ended { .. } => self.state = State::Ended { given_up: false },
         }
     }
 
     /// It was told to end and has, or is not waited for any more.
     pub(crate) fn abandon(&mut self) {
-        self.leave(State::Ended);
+        self.leave(State::Ended { given_up: false });
+    }
+
+    /// Has it be something else from now on: what runs ends first.
+    pub(crate) fn replace(&mut self, spec: UnitSpec, policy: RestartPolicy, now: Instant) {
+        self.spec = spec;
+        self.supervision = Supervision::new(policy, now);
+        self.state = match std::mem::replace(&mut self.state, State::Waiting { due: now }) {
+            State::Running { instance, .. } => {
+                instance.stop(StopReason::Restart, STOP_MAX);
+                State::Stopping { instance, until: now + STOP_MAX }
+            }
+            State::Stopping { instance, until } => State::Stopping { instance, until },
+            State::Waiting { .. } | State::Ended { .. } => State::Waiting { due: now },
+        };
+    }
+
+    /// The one before has ended: it is its successor's turn.
+    pub(crate) fn handle_stopped(&mut self, now: Instant) {
+        self.leave(State::Waiting { due: now });
+    }
+
+    /// Is supervised by other rules from now on.
+    pub(crate) fn set_policy(&mut self, policy: RestartPolicy) {
+        self.supervision.set_policy(policy);
+    }
+
+    /// Works for these topologies from now on.
+    pub(crate) fn serve(&mut self, topologies: &[TopologyName]) {
+        topologies.clone_into(&mut self.spec.topologies);
+        if let State::Running { voice, .. } = &self.state {
+            voice.serve(topologies);
+        }
     }
 
     /// How often it was started again.
@@ -143,8 +202,11 @@ impl Unit {
     }
 
     fn leave(&mut self, state: State) {
-        if let State::Running { instance, .. } = std::mem::replace(&mut self.state, state) {
-            self.leftovers.push(instance);
+        match std::mem::replace(&mut self.state, state) {
+            State::Running { instance, .. } | State::Stopping { instance, .. } => {
+                self.leftovers.push(instance);
+            }
+            State::Waiting { .. } | State::Ended { .. } => {}
         }
         self.sweep();
     }

@@ -2,7 +2,7 @@
 //! the board.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) struct Voice {
     speaker: Speaker,
     label: String,
-    topologies: Vec<TopologyName>,
+    topologies: Mutex<Vec<TopologyName>>,
     members_max: usize,
     inbox: Arc<Inbox>,
     board: Arc<Board>,
@@ -42,7 +42,7 @@ impl Voice {
         Self {
             speaker: Speaker { unit: spec.id.clone(), start },
             label: spec.label(),
-            topologies: spec.topologies.clone(),
+            topologies: Mutex::new(spec.topologies.clone()),
             members_max: spec.members_max,
             inbox: Arc::clone(&around.inbox),
             board: Arc::clone(&around.board),
@@ -53,6 +53,11 @@ impl Voice {
     /// The next list that comes is the answer to this question.
     pub(crate) fn ask_list(&self, operation: OperationId) {
         self.list_asked.store(operation.0, Ordering::SeqCst);
+    }
+
+    /// From now on it speaks for these topologies.
+    pub(crate) fn serve(&self, topologies: &[TopologyName]) {
+        topologies.clone_into(&mut self.topologies.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn say(&self, word: Word) {
@@ -77,7 +82,7 @@ impl HostInterface for Voice {
     }
 
     fn status(&self, status: InstanceStatus) {
-        for topology in &self.topologies {
+        for topology in self.topologies.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             self.board.count(topology, &status.counters);
         }
         self.say(Word::Health(status.health, status.reason));

@@ -1,6 +1,9 @@
 //! What a host does to its node's links when it goes itself, and when a member is not named any more.
 
+use std::fs;
+
 use super::{A, ALL, B, Beam, C, LENIENT, Pair, Site, by_epmd, check_no_nodedown, reasons, wait_formed};
+use crate::host::outcome;
 
 /// The host has ended and its node knows.
 #[track_caller]
@@ -54,6 +57,37 @@ fn killed_host_does_not_leave() {
     wait_without_host(&c);
     c.beam.wait_nodes([A, B]);
     check_no_nodedown([&a.beam, &b.beam, &c.beam]);
+}
+
+/// A host whose connector is started anew with other options keeps its node up and all links, even where the node is to
+/// leave when the host is stopped: another instance follows.
+#[test]
+fn reload_keeps_the_links() {
+    let site = Site::new();
+    let trio = site.trio(&[], &by_epmd(&ALL), "on_stop = \"leave\"");
+    for option in ["disconnect_live = \"never\"", "disconnect_live = \"auto\"", "disconnect_live = \"never\""]
+    {
+        for pair in &trio {
+            let text = fs::read_to_string(pair.host.config_file()).unwrap();
+            let (before, after) = text.split_once("on_stop = \"leave\"").unwrap();
+            let (_, after) = after.split_once(" }").unwrap();
+            let text = format!("{before}on_stop = \"leave\", {option} }}{after}");
+            fs::write(pair.host.config_file(), text).unwrap();
+            let (code, text, errors) = outcome(&pair.host.ask("reload"));
+            assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+        }
+        wait_formed(&trio);
+        for pair in &trio {
+            pair.host.settle("all links by the new instance", || {
+                let view = pair.host.view();
+                let links =
+                    ALL.iter().filter_map(|node| view.members.get(*node)?["topologies"][0]["link"].as_str());
+                (links.filter(|link| *link == "up").count() == 2).then_some(())
+            });
+            assert_eq!(pair.host.view().count("node_down"), 0, "{}", pair.host.view());
+        }
+    }
+    check_no_nodedown(trio.iter().map(|pair| &pair.beam));
 }
 
 const BY_LOCAL_EPMD: &str = "strategy = \"local_epmd\"\nprune = { after = \"1s\" }";

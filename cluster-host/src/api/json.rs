@@ -111,6 +111,32 @@ pub struct Event<'a> {
     pub at: Time,
 }
 
+/// The answer of `POST /v1/reload`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reload<'a> {
+    /// Nothing was changed: this is what would be.
+    pub dry_run: bool,
+    /// The topologies by what becomes of them: `added`, `changed`, `restarted`, `adjusted`, `removed`, `unchanged`.
+    pub topologies: BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
+    /// What is allowed in the configuration, but seldom meant.
+    pub warnings: Vec<Cow<'a, str>>,
+    /// Of a dry run: what each topology that has or had another source finds.
+    pub previews: BTreeMap<Cow<'a, str>, Preview<'a>>,
+}
+
+/// Who would join and leave by one topology.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Preview<'a> {
+    /// Nodes that would be new to it.
+    pub joins: Vec<Cow<'a, str>>,
+    /// Nodes that it would not vouch for any more.
+    pub leaves: Vec<Cow<'a, str>>,
+    /// Others may join, and nobody leaves by it.
+    pub partial: bool,
+    /// Why nothing was found.
+    pub error: Option<Cow<'a, str>>,
+}
+
 /// The answer of `/v1/topologies`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Topologies<'a> {

@@ -14,7 +14,7 @@ use axum::{
         header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use cluster_core::{Cursor, NodeName};
 use serde::Deserialize;
@@ -26,6 +26,7 @@ use super::{
     source::Source,
     stream::{End, EventStream, MemberList},
 };
+use crate::reload::ReloadError;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The cursor of an answer that is text: events after it are what happened since.
@@ -49,6 +50,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/members/{name}", get(member))
         .route("/v1/events", get(events))
         .route("/v1/topologies", get(topologies))
+        .route("/v1/reload", post(reload))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)
@@ -131,6 +133,31 @@ async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Probl
 }
 
 #[derive(Debug, Deserialize)]
+struct ReloadQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+async fn reload(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<ReloadQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(ReloadQuery { dry_run }) = query.map_err(|error| bad_request(error.body_text()))?;
+    match shared.source.reload(dry_run).await {
+        Ok(reloaded) => json_answer(&json::Reload::new(dry_run, &reloaded)),
+        Err(error) => {
+            let status = match &error {
+                ReloadError::Problems(_) | ReloadError::Plugin(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                ReloadError::Fixed(_) | ReloadError::NoFile => StatusCode::CONFLICT,
+                ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+                ReloadError::Check(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            Err(Problem::new(status, error.to_string()))
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
 struct EventsQuery {
     since: Option<String>,
     follow: Option<bool>,
@@ -168,7 +195,7 @@ async fn events(
 
 async fn unknown_path(uri: Uri) -> Problem {
     let detail = format!(
-        "there is no {}: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies",
+        "there is no {}: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies; post to /v1/reload",
         uri.path()
     );
     Problem::new(StatusCode::NOT_FOUND, detail)

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::SystemTime};
 
 use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership::explain::Explanation};
 
+use crate::reload::{ReloadError, Reloaded};
+
 /// An answer that the host gives in its own time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -20,6 +22,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// All that is known of one name; `None` where that is nothing.
     fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>>;
+
+    /// Reads the configuration and the plugins again, and applies them, or only tells what that would change.
+    fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>>;
 }
 
 /// One topology: what was configured, and how it does.

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{Answer, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
+use crate::{Changes, Preview, ReloadError, Reloaded};
 
 pub(crate) const EPOCH: Epoch = Epoch(0x0192_a5c7_d1e8_f402);
 /// Events that the log of a [`Fake`] keeps at most.
@@ -181,6 +182,20 @@ impl Source for Fake {
         let known = snapshot.members.contains_key(&name).then(|| explanation(name.as_str()));
         let known = known.or_else(|| name.as_str().starts_with("forgotten").then(|| empty(&name)));
         Box::pin(async move { known })
+    }
+
+    /// A dry run finds something; the rest is refused.
+    fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
+        let name = || "office".parse().unwrap();
+        let preview = Preview { joins: vec!["b@h".parse().unwrap()], ..Preview::default() };
+        let reloaded = Reloaded {
+            changes: Changes { added: vec![name()], ..Changes::default() },
+            warnings: vec!["cluster.toml:3: seldom meant".to_owned()],
+            previews: [(name(), Ok(preview))].into(),
+        };
+        Box::pin(
+            async move { if dry_run { Ok(reloaded) } else { Err(ReloadError::Fixed(vec!["node.name"])) } },
+        )
     }
 }
 

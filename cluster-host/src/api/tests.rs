@@ -250,7 +250,7 @@ async fn refusals() {
         /v1/members/forgotten@h: 404: nothing is known of a node forgotten@h
         /v1/members/n3: 400: node name "n3" is not of the form name@host
         /v1/members/%FF@h: 400: Invalid URL: Invalid UTF-8 in `name`
-        /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies
+        /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies; post to /v1/reload
     "#]].assert_eq(&refusals.concat());
     let answer = raw(&server, &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"]).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -260,6 +260,24 @@ async fn refusals() {
         {"title":"Method Not Allowed","status":405,"detail":"POST is not possible on /v1/members"}
     "#]]
     .assert_eq(&format!("{body}\n"));
+}
+
+/// A reload answers with what it changes, or why it changes nothing; who only reads may not ask for it.
+#[tokio::test]
+async fn reload() {
+    let server = Server::start(fake(), Limits::default());
+    let body = client(&server).post("/v1/reload?dry_run=true").await.unwrap();
+    expect![[r#"
+        {"dry_run":true,"topologies":{"added":["office"],"adjusted":[],"changed":[],"removed":[],"restarted":[],"unchanged":[]},"warnings":["cluster.toml:3: seldom meant"],"previews":{"office":{"joins":["b@h"],"leaves":[],"partial":false,"error":null}}}
+    "#]]
+    .assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
+    let refused = client(&server).post("/v1/reload").await.unwrap_err();
+    assert_eq!(
+        (status(&refused), refused.to_string().as_str()),
+        (409, "node.name cannot be changed by a reload: restart the host")
+    );
+    let refused = client(&server).bytes("/v1/reload").await.unwrap_err();
+    assert_eq!(status(&refused), 405);
 }
 
 /// A node's explanation, its name encoded in the address.

@@ -69,18 +69,30 @@ pub(super) fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> Result<ExitC
         }
     };
     let plugin = Plugin::place(&registry, source, &IsolationConfig::ByPlugin, &config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = trial::run(&plugin, (&args.name, config), &args.name, args.timeout.get());
-    match runtime.block_on(found) {
+    match try_alone(args, &plugin, config) {
         Ok(findings) => show(args, &findings, out),
-        Err(PluginError::Config(errors)) => {
-            for error in errors {
-                complain(&format!("config: {error}"));
+        Err(error) => match error.downcast::<PluginError>() {
+            Ok(PluginError::Config(errors)) => {
+                for error in errors {
+                    complain(&format!("config: {error}"));
+                }
+                Ok(Exit::Usage.into())
             }
-            Ok(Exit::Usage.into())
-        }
-        Err(error) => Err(anyhow!(error).context(format!("starting {}", args.name))),
+            Ok(error) => Err(anyhow!(error).context(format!("starting {}", args.name))),
+            Err(error) => Err(error),
+        },
     }
+}
+
+fn try_alone(args: &DiscoverArgs, plugin: &Plugin, config: Value) -> Result<Findings> {
+    // Asked before: a process of its own tells of a wrong config in one line only.
+    let wrong = plugin.validate(OfferKind::Strategy, &args.name, &config, &trial::local())?;
+    if !wrong.is_empty() {
+        return Err(PluginError::Config(wrong).into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let found = trial::run(plugin, (&args.name, config), &args.name, args.timeout.get());
+    Ok(runtime.block_on(found)?)
 }
 
 fn show(args: &DiscoverArgs, findings: &Findings, out: &mut dyn Write) -> Result<ExitCode> {

@@ -10,6 +10,7 @@ mod members;
 mod options;
 mod output;
 pub mod plugins;
+mod reload;
 mod run;
 pub mod strategies;
 mod topologies;
@@ -71,6 +72,7 @@ enum Command {
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Topologies(topologies::TopologiesArgs),
+    Reload(reload::ReloadArgs),
     /// List the plugin files with what they offer, or why they are refused; or write a new plugin
     #[command(after_help = PLUGINS_EXAMPLES)]
     Plugins(plugins::PluginsArgs),
@@ -146,6 +148,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),
         Command::Topologies(args) => ask(async |out| topologies::run(args, out).await).into(),
+        Command::Reload(args) => ask(async |out| reload::run(args, out).await).into(),
     }
 }
 
@@ -204,7 +207,12 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Self::Daemon(ClientError::Refused { status, .. }) if status.as_u16() == 404 => Exit::NotSo,
-            Self::Daemon(ClientError::Refused { status, .. }) if status.as_u16() == 400 => Exit::Usage,
+            // Of the question, of the configuration that is to be read again.
+            Self::Daemon(ClientError::Refused { status, .. })
+                if matches!(status.as_u16(), 400 | 409 | 422) =>
+            {
+                Exit::Usage
+            }
             Self::Daemon(_) => Exit::Unreachable,
             // Whoever read the output has read enough, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

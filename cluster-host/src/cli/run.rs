@@ -1,16 +1,19 @@
 //! `run`: the daemon in the foreground.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 use tracing::{info, warn};
 
 use super::{Exit, RunArgs, complain, plugins};
 use crate::{
     api::{Listener, Source as _},
     config::{self, Config, Loaded, Problem},
-    host::Host,
+    host::{Host, HostHandle},
     logging,
     plugin::Registry,
 };
@@ -27,7 +30,7 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     }
     let ended = prepare(args).and_then(|(loaded, registry, listener)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(loaded.config, registry, listener))
+        runtime.block_on(serve(&args.config, loaded.config, registry, listener))
     });
     match ended {
         Ok(()) => Exit::Done.into(),
@@ -56,17 +59,37 @@ fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
     Ok((loaded, registry, listener))
 }
 
-async fn serve(config: Config, registry: Registry, listener: Listener) -> anyhow::Result<()> {
+async fn serve(file: &Path, config: Config, registry: Registry, listener: Listener) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let address = listener.address().clone();
-    let host = Host::builder(config, registry).listen(listener).start()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (address, watches) = (listener.address().clone(), config.reload.watch);
+    let host = Host::builder(config, registry).listen(listener).reload_from(file).start()?;
     let node = host.handle().node();
     info!(node = node.map(tracing::field::display), api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => info!("SIGINT: stopping"),
+    let mut reloads = JoinSet::new();
+    if watches {
+        let handle = host.handle().clone();
+        reloads.spawn(async move {
+            if let Err(error) = handle.follow().await {
+                warn!(err = %error, "changes of the configuration and the plugins are not noticed; use cluster-host reload");
+            }
+        });
     }
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => break info!("SIGINT: stopping"),
+            _ = hangup.recv() => {
+                let handle = host.handle().clone();
+                // What comes of it is logged.
+                reloads.spawn(async move { drop(HostHandle::reload(&handle).await) });
+            }
+            // What has ended takes no memory.
+            Some(_ended) = reloads.join_next() => {}
+        }
+    }
+    reloads.abort_all();
     host.stop().await;
     info!("stopped");
     Ok(())

@@ -280,6 +280,7 @@ fn help() {
           events      Show what happens to the members, one line per event
           explain     Tell why a node is a member, or why it is not: who vouches for it, its links, the last tries
           topologies  Show the topologies: strategy, connector, health, counters
+          reload      Have the daemon read its configuration and its plugins again
           plugins     List the plugin files with what they offer, or why they are refused; or write a new plugin
           strategies  List the strategies and connectors that a configuration can name, or describe one of them
           discover    Run one strategy alone and print the first view that it gives; links nobody, announces nothing

@@ -7,7 +7,7 @@ use std::{fmt, io, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1,
     header::HOST,
@@ -23,6 +23,8 @@ use crate::{
 
 /// How long the daemon may take to accept the connection, and again to begin its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the daemon may take to do something: it may have to ask every plugin.
+const DONE_TIMEOUT: Duration = Duration::from_secs(60);
 /// What an error's body may have.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
 
@@ -93,6 +95,13 @@ impl Client {
         Ok(body.to_bytes())
     }
 
+    /// The body of an answer to a request for something to be done, which may take its time.
+    pub(crate) async fn post(&self, path: &str) -> Result<Bytes, ClientError> {
+        let answer = self.request(Method::POST, path, DONE_TIMEOUT).await?;
+        let body = answer.into_body().collect().await.map_err(|error| lost(&self.address, &error))?;
+        Ok(body.to_bytes())
+    }
+
     /// Reads a body as one of the shapes.
     pub(crate) fn read<'a, T: serde::Deserialize<'a>>(&self, body: &'a [u8]) -> Result<T, ClientError> {
         serde_json::from_slice(body).map_err(|error| ClientError::NotUnderstood {
@@ -113,10 +122,19 @@ impl Client {
     }
 
     async fn ask(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
+        self.request(Method::GET, path, ANSWER_TIMEOUT).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        within: Duration,
+    ) -> Result<Response<Incoming>, ClientError> {
         let silent = |_elapsed| self.unreachable(Trouble::Silent);
         let socket = tokio::time::timeout(ANSWER_TIMEOUT, self.connect()).await.map_err(silent)??;
-        let answer =
-            tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(socket, path)).await.map_err(silent)??;
+        let exchange = self.exchange(socket, method, path);
+        let answer = tokio::time::timeout(within, exchange).await.map_err(silent)??;
         let status = answer.status();
         if status == StatusCode::OK {
             return Ok(answer);
@@ -130,7 +148,12 @@ impl Client {
         Err(ClientError::Refused { status, detail })
     }
 
-    async fn exchange(&self, socket: Socket, path: &str) -> Result<Response<Incoming>, ClientError> {
+    async fn exchange(
+        &self,
+        socket: Socket,
+        method: Method,
+        path: &str,
+    ) -> Result<Response<Incoming>, ClientError> {
         let other = |error: hyper::Error| self.unreachable(Trouble::Other(causes(&error)));
         let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(other)?;
         // Ends when both the sender and the body are gone.
@@ -139,7 +162,8 @@ impl Client {
             ApiAddress::Unix(_) => "localhost",
             ApiAddress::Http(authority) => authority,
         };
-        let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new());
+        let request =
+            Request::builder().method(method).uri(path).header(HOST, host).body(Empty::<Bytes>::new());
         let request = request.map_err(|error| self.unreachable(Trouble::Other(error.to_string())))?;
         sender.send_request(request).await.map_err(other)
     }

@@ -91,6 +91,19 @@ pub struct Config {
     /// Which contents of plugin files may be loaded.
     #[serde(default)]
     pub plugins: PluginsConfig,
+    /// When the configuration and the plugins are read again.
+    #[serde(default)]
+    pub reload: ReloadConfig,
+}
+
+/// `[reload]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct ReloadConfig {
+    /// Whether a change of the file or of a plugin is noticed. Otherwise it counts when it is asked for: `cluster-host
+    /// reload`, SIGHUP, `POST /v1/reload`.
+    pub watch: bool,
 }
 
 /// `[api]`.
@@ -102,6 +115,14 @@ pub struct ApiConfig {
     #[serde(default, deserialize_with = "node::listen")]
     #[schemars(with = "Option<String>")]
     pub listen: Option<ListenAddress>,
+}
+
+// === impl ReloadConfig ===
+
+impl Default for ReloadConfig {
+    fn default() -> Self {
+        Self { watch: true }
+    }
 }
 
 // === impl Config ===

@@ -41,6 +41,7 @@ pub use machine::GlibcVersion;
 pub(crate) use pins::sign_command;
 pub use pins::{PinsError, Standing};
 pub use refusal::{Reason, Refusal};
+pub(crate) use registry::Origin;
 pub use registry::{Builtin, CONNECTOR_DEFAULT, LookupError, Registry, Source};
 pub use rollback::{RollbackError, RolledBack, roll_back};
 pub(crate) use signature::path_of as signature_path;

@@ -9,8 +9,9 @@ use std::{
 use cluster_sdk::{OfferKind, abi::PluginEntry};
 
 use super::{
+    content::ContentHash,
     identity::{Identity, Offer},
-    inspect::Inspected,
+    inspect::{Inspected, Stamp},
     listing::{self, DirectoryError, PluginFile},
     pins::{Pins, PinsError, Standing},
     refusal::{Reason, Refusal},
@@ -51,6 +52,17 @@ pub enum Source<'a> {
     File(&'a Inspected),
     /// From this program.
     Builtin(&'a Builtin),
+}
+
+/// What a plugin is made of: that of one name may be another the next time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This program.
+    Builtin,
+    /// This content, from whatever file.
+    Content(ContentHash),
+    /// This file as it was.
+    File(Stamp),
 }
 
 /// Why a name cannot be used. The operator can mend it, in the configuration or in the plugin directory.
@@ -145,6 +157,13 @@ impl Registry {
 
     pub(super) fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// Looks at the same directory once more; no `[plugins]` counts yet.
+    #[must_use]
+    pub fn rescan(&self) -> Self {
+        let scanned = self.directory.as_deref().map(Self::scan).unwrap_or_default();
+        Self { builtins: self.builtins.clone(), runner: self.runner.clone(), ..scanned }
     }
 
     /// Adds a plugin that is linked into this program.
@@ -282,6 +301,15 @@ impl<'a> Source<'a> {
         match self {
             Self::File(inspected) => &inspected.identity,
             Self::Builtin(builtin) => &builtin.identity,
+        }
+    }
+
+    /// Tells it from what has taken its place since.
+    pub(crate) fn origin(&self) -> Origin {
+        match self {
+            Self::File(Inspected { content: Some(content), .. }) => Origin::Content(*content),
+            Self::File(inspected) => Origin::File(inspected.stamp),
+            Self::Builtin(_) => Origin::Builtin,
         }
     }
 

@@ -3,14 +3,15 @@
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use cluster_core::{
-    Cursor, Member as CoreMember, Node as CoreNode, Snapshot,
+    Cursor, Member as CoreMember, Node as CoreNode, NodeName, Snapshot, TopologyName,
     membership::explain::{self, LinkExplained, VouchExplained},
 };
 
 use super::{
-    Attempt, Dead, Event, Explanation, Link, Member, Node, Time, Topologies, Topology, Vouch, Vouched,
+    Attempt, Dead, Event, Explanation, Link, Member, Node, Preview, Reload, Time, Topologies, Topology,
+    Vouch, Vouched,
 };
-use crate::api::source::TopologyInfo;
+use crate::{api::source::TopologyInfo, changes::Changes, preview::Preview as CorePreview, reload::Reloaded};
 
 impl<'a> From<&'a CoreMember> for Member<'a> {
     fn from(member: &'a CoreMember) -> Self {
@@ -30,6 +31,44 @@ impl<'a> From<&'a CoreMember> for Member<'a> {
             topologies: member.topologies.iter().map(vouched).collect(),
             since: member.since.into(),
             reason: text(member.reason.as_ref()),
+        }
+    }
+}
+
+impl<'a> Reload<'a> {
+    /// The shape of what a reload did, or would do.
+    #[must_use]
+    pub fn new(dry_run: bool, reloaded: &'a Reloaded) -> Self {
+        let Reloaded { changes, warnings, previews } = reloaded;
+        let Changes { added, changed, restarted, adjusted, removed, unchanged } = changes;
+        let lists = [
+            ("added", added),
+            ("changed", changed),
+            ("restarted", restarted),
+            ("adjusted", adjusted),
+            ("removed", removed),
+            ("unchanged", unchanged),
+        ];
+        let names = |names: &'a [TopologyName]| names.iter().map(|name| name.as_str().into()).collect();
+        Self {
+            dry_run,
+            topologies: lists.into_iter().map(|(word, list)| (word.into(), names(list))).collect(),
+            warnings: warnings.iter().map(Into::into).collect(),
+            previews: previews.iter().map(|(name, preview)| (name.as_str().into(), preview.into())).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Result<CorePreview, String>> for Preview<'a> {
+    fn from(preview: &'a Result<CorePreview, String>) -> Self {
+        let names = |names: &'a [NodeName]| names.iter().map(|name| name.as_str().into()).collect();
+        match preview {
+            Ok(CorePreview { joins, leaves, is_partial }) => {
+                Self { joins: names(joins), leaves: names(leaves), partial: *is_partial, error: None }
+            }
+            Err(error) => {
+                Self { joins: Vec::new(), leaves: Vec::new(), partial: false, error: Some(error.into()) }
+            }
         }
     }
 }

@@ -123,19 +123,19 @@ fn wrong() {
         text,
         ExitCode::FAILURE,
         &expect![[r#"
-        DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`
-        DIR/host.toml:5: topologies.one.config.hots: unknown key; did you mean `hosts`? possible: `hosts`, `interval`
-        DIR/host.toml:6: topologies.one.config.interval: expected a whole number from 0 to 65535, found string "x"
-        DIR/host.toml:7: topologies.one.connect.tcp.prot: unknown key; did you mean `port`? possible: `connect_timeout`, `dead_after`, `port`
-        DIR/host.toml:9: topologies.two.strategy: no plugin offers a strategy "pickey"; did you mean "picky"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
-        DIR/host.toml:10: topologies.two.connect: no plugin offers a connector "tpc"; did you mean "tcp"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
-        DIR/host.toml:13: topologies.three.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
-        DIR/host.toml:16: topologies.four.config: needs the name of the node: set [node].name
-        DIR/host.toml:18: topologies.four.config.hosts[1]: has no dot
-        DIR/host.toml:20: topologies.four.connect.exec.connect: names no program
-        DIR/host.toml:22: topologies.five.strategy: no plugin offers a strategy "tcp"; "tcp" is a connector; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
-        DIR/host.toml:23: topologies.five.connect: no plugin offers a connector "erlang"; it is the default connector (plugin libstrategy_epmd.so): write connect = "none" to watch without linking; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
-    "#]],
+            DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `plugins`, `reload`, `topologies`
+            DIR/host.toml:5: topologies.one.config.hots: unknown key; did you mean `hosts`? possible: `hosts`, `interval`
+            DIR/host.toml:6: topologies.one.config.interval: expected a whole number from 0 to 65535, found string "x"
+            DIR/host.toml:7: topologies.one.connect.tcp.prot: unknown key; did you mean `port`? possible: `connect_timeout`, `dead_after`, `port`
+            DIR/host.toml:9: topologies.two.strategy: no plugin offers a strategy "pickey"; did you mean "picky"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
+            DIR/host.toml:10: topologies.two.connect: no plugin offers a connector "tpc"; did you mean "tcp"?; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
+            DIR/host.toml:13: topologies.three.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
+            DIR/host.toml:16: topologies.four.config: needs the name of the node: set [node].name
+            DIR/host.toml:18: topologies.four.config.hosts[1]: has no dot
+            DIR/host.toml:20: topologies.four.connect.exec.connect: names no program
+            DIR/host.toml:22: topologies.five.strategy: no plugin offers a strategy "tcp"; "tcp" is a connector; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is picky (plugin directory DIR/plugins)
+            DIR/host.toml:23: topologies.five.connect: no plugin offers a connector "erlang"; it is the default connector (plugin libstrategy_epmd.so): write connect = "none" to watch without linking; the plugin directory DIR/plugins cannot be read: No such file or directory (os error 2); there is exec, tcp (plugin directory DIR/plugins)
+        "#]],
     );
 }
 
@@ -165,7 +165,7 @@ fn misspelt_plugins() {
     for (section, line) in [
         (
             "[plugin]",
-            "2: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `plugins`, `topologies`",
+            "2: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `plugins`, `reload`, `topologies`",
         ),
         (
             "[plugins]\nlok = 'x'",

@@ -1,0 +1,268 @@
+//! Reading the configuration and the plugins again, and making the host what they ask for: whole or not at all.
+//!
+//! ```text
+//! file ──► checked by the plugins, all mistakes at once ──► Assembly ──► Owner::apply
+//!                                                                   └──► dry run: Owner::compare, then a preview
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use cluster_core::{EventLog, NodeName, TopologyName};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tracing::{info, warn};
+
+use crate::{
+    assembly::{Assembly, StartError},
+    changes::Changes,
+    config::{self, Problem},
+    owner::{Command, Fixed},
+    plugin::{Registry, signature_path},
+    preview::{self, Preview},
+};
+
+/// Files of the plugin directory whose changes are noticed.
+const FILES_MAX: usize = 4_096;
+
+/// Where the host's configuration is, and what is known of its plugins. Those who ask for a reload at the same time
+/// wait for each other.
+#[derive(Debug)]
+pub(crate) struct Files {
+    config: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// The plugins of the configuration that runs.
+    registry: Registry,
+    /// What was read the last time, whether it was used or not.
+    read: Option<Fingerprint>,
+}
+
+/// Tells one state of all that is read from another, by what the system says of the files.
+#[derive(Debug, PartialEq, Eq)]
+struct Fingerprint(BTreeMap<PathBuf, (u64, u64, i64, i64)>);
+
+/// What a reload did, or a dry run found that it would do.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// What was changed.
+    pub changes: Changes,
+    /// What is allowed in the configuration, but seldom meant.
+    pub warnings: Vec<String>,
+    /// Of a dry run: what each topology with a new source finds, or why it finds nothing.
+    pub previews: BTreeMap<TopologyName, Result<Preview, String>>,
+}
+
+/// Why a reload was refused. Everything runs on as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The configuration is wrong, in all these places. (operator)
+    #[error("the configuration cannot be used:\n{}", lines(.0))]
+    Problems(Vec<Problem>),
+    /// A plugin that it names cannot be had. (operator)
+    #[error(transparent)]
+    Plugin(#[from] StartError),
+    /// It changes what only a new start of the host can change. (operator)
+    #[error("{} cannot be changed by a reload: restart the host", .0.join(", "))]
+    Fixed(Vec<&'static str>),
+    /// The host was started without a file.
+    #[error("the host has no configuration file: it was started by a program, which changes it")]
+    NoFile,
+    /// The host stops.
+    #[error("the host stops")]
+    Stopping,
+    /// The check itself failed.
+    #[error("bug: the check of the configuration ended: {0}")]
+    Check(String),
+}
+
+/// A configuration that may be applied.
+struct Checked {
+    assembly: Arc<Assembly>,
+    warnings: Vec<String>,
+}
+
+// === impl Files ===
+
+impl Files {
+    pub(crate) fn new(config: &Path, registry: Registry) -> Self {
+        let read = Some(Fingerprint::new(config, &registry));
+        Self { config: config.to_owned(), known: Mutex::new(Known { registry, read }) }
+    }
+
+    /// The file of the configuration.
+    pub(crate) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// The directories in which something may change beside the configuration: of the plugins, of the lock file.
+    pub(crate) async fn directories(&self) -> Vec<PathBuf> {
+        let known = self.known.lock().await;
+        let lock = known.registry.pinned_by().lock.as_deref().and_then(Path::parent);
+        known.registry.directory().into_iter().chain(lock).map(Path::to_owned).collect()
+    }
+
+    /// Reads everything again, and applies it.
+    pub(crate) async fn reload(&self, commands: &mpsc::Sender<Command>) -> Result<Reloaded, ReloadError> {
+        let mut known = self.known.lock().await;
+        known.read = Some(Fingerprint::new(&self.config, &known.registry));
+        self.apply(&mut known, commands).await
+    }
+
+    /// The same, where something is to be read that was not read before. What comes of it is in the log.
+    pub(crate) async fn reload_if_changed(&self, commands: &mpsc::Sender<Command>) {
+        let mut known = self.known.lock().await;
+        let now = Some(Fingerprint::new(&self.config, &known.registry));
+        if known.read != now {
+            known.read = now;
+            let _logged = self.apply(&mut known, commands).await;
+        }
+    }
+
+    async fn apply(
+        &self,
+        known: &mut Known,
+        commands: &mpsc::Sender<Command>,
+    ) -> Result<Reloaded, ReloadError> {
+        let applied = async {
+            let (registry, checked) = self.check(known.registry.rescan()).await?;
+            let Checked { assembly, warnings } = checked?;
+            let applied = Arc::clone(&assembly);
+            let changes = ask(commands, |answer| Command::Apply(applied, answer)).await?;
+            assembly.keep(&registry);
+            known.registry = registry;
+            Ok(Reloaded { changes, warnings, previews: BTreeMap::new() })
+        };
+        let outcome = applied.await;
+        tell(&outcome);
+        outcome
+    }
+
+    /// Reads everything again, and tells what that would change: the sources that would be new are asked.
+    pub(crate) async fn dry_run(
+        &self,
+        commands: &mpsc::Sender<Command>,
+        log: &EventLog,
+        local: Option<NodeName>,
+    ) -> Result<Reloaded, ReloadError> {
+        let registry = self.known.lock().await.registry.rescan();
+        let (_, checked) = self.check(registry).await?;
+        let Checked { assembly, warnings } = checked?;
+        let asked = Arc::clone(&assembly);
+        let changes = ask(commands, |answer| Command::Compare(asked, answer)).await?;
+        let previews = preview::of(&assembly, &changes, log, local.as_ref()).await;
+        Ok(Reloaded { changes, warnings, previews })
+    }
+
+    /// Plugins are loaded and asked for it, which is not to hold up the host.
+    async fn check(
+        &self,
+        mut registry: Registry,
+    ) -> Result<(Registry, Result<Checked, ReloadError>), ReloadError> {
+        let path = self.config.clone();
+        let checking = tokio::task::spawn_blocking(move || {
+            let checked = check(&path, &mut registry);
+            (registry, checked)
+        });
+        checking.await.map_err(|error| ReloadError::Check(error.to_string()))
+    }
+}
+
+fn check(path: &Path, registry: &mut Registry) -> Result<Checked, ReloadError> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let loaded = config::check(path, &environment, registry).map_err(ReloadError::Problems)?;
+    let pending =
+        registry.pending().map(|(_, refusal)| format!("pending, an earlier content is used: {refusal}"));
+    let warnings = config::warnings(&loaded).iter().map(ToString::to_string).chain(pending).collect();
+    let assembly = Arc::new(Assembly::new(loaded.config, registry)?);
+    Ok(Checked { assembly, warnings })
+}
+
+pub(crate) async fn ask(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<Result<Changes, Fixed>>) -> Command,
+) -> Result<Changes, ReloadError> {
+    let (answer, changes) = oneshot::channel();
+    commands.send(command(answer)).await.map_err(|_stopped| ReloadError::Stopping)?;
+    changes.await.map_err(|_stopped| ReloadError::Stopping)?.map_err(ReloadError::Fixed)
+}
+
+/// The log lines about a reload, for which nobody may have waited.
+fn tell(outcome: &Result<Reloaded, ReloadError>) {
+    match outcome {
+        Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                warn!("{warning}");
+            }
+            info!("reloaded: {reloaded}");
+        }
+        Err(ReloadError::Problems(problems)) => {
+            warn!(
+                problems = problems.len(),
+                "the new configuration is refused; everything runs on as it was"
+            );
+            for problem in problems {
+                warn!("{problem}");
+            }
+        }
+        Err(error) => warn!(err = %error, "the reload is refused; everything runs on as it was"),
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    /// Of the configuration, the lock file with its signature, and all that is in the plugin directory.
+    fn new(config: &Path, registry: &Registry) -> Self {
+        let lock = registry.pinned_by().lock.as_deref();
+        let signature = lock.map(signature_path);
+        let files = [Some(config), lock, signature.as_deref()].into_iter().flatten().map(Path::to_owned);
+        let directory = registry.directory().and_then(|directory| fs::read_dir(directory).ok());
+        let entries = directory.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let look = |path: PathBuf| {
+            let about = fs::metadata(&path).ok()?;
+            Some((path, (about.ino(), about.len(), about.mtime(), about.mtime_nsec())))
+        };
+        Self(files.chain(entries.take(FILES_MAX)).filter_map(look).collect())
+    }
+}
+
+// === impl Reloaded ===
+
+impl fmt::Display for Reloaded {
+    /// One line: what was changed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Changes { added, changed, restarted, adjusted, removed, unchanged } = &self.changes;
+        let lists = [
+            ("added", added),
+            ("changed", changed),
+            ("restarted", restarted),
+            ("adjusted", adjusted),
+            ("removed", removed),
+        ];
+        let mut is_first = true;
+        for (word, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+            let names: Vec<_> = names.iter().map(TopologyName::as_str).collect();
+            write!(f, "{}{word} {}", if is_first { "" } else { "; " }, names.join(", "))?;
+            is_first = false;
+        }
+        match (is_first, unchanged.len()) {
+            (true, _) => f.write_str("nothing has changed"),
+            (false, 0) => Ok(()),
+            (false, count) => write!(f, "; {count} as before"),
+        }
+    }
+}
