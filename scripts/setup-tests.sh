@@ -51,6 +51,8 @@ missing_packages() {
         fi
     done
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+    # Another compiler than that of the path, which stays the one that is used.
+    [[ -x /usr/bin/rustc ]] || echo rustc-web
 }
 
 readarray -t missing < <(missing_packages | sort -u)

@@ -10,8 +10,11 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{host, run};
+use super::{command, host, run};
 use crate::host::{FAULTY, Host, Launch, Plugins, copy, outcome, private_directory};
+
+/// The compiler of Debian's package `rustc-web`, which is not the one that has built the host.
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 /// A new crate, tested, linted and built, and a plugin directory with it.
 struct Crate {
@@ -111,6 +114,38 @@ fn connector() {
     host.wait("app@127.0.0.1 to be up", |view| view.up().contains("app@127.0.0.1"));
     drop((listener, link));
     host.wait("its link to be down", |view| !view.up().contains("app@127.0.0.1"));
+}
+
+/// A plugin that another compiler has built, Debian's own, runs on a thread of the same host, beside one of ours.
+#[test]
+fn by_another_compiler() {
+    let directory = private_directory();
+    run(directory.path(), "cluster-host", &["plugins", "new", "rows"]);
+    let path = directory.path().join("strategy-rows");
+    let built = command(&path, "cargo").arg("build").env("RUSTC", DEBIAN_RUSTC).output().unwrap();
+    assert!(built.status.success(), "{DEBIAN_RUSTC} (package rustc-web): {built:?}");
+    let plugins = Plugins::with(&[FAULTY]);
+    copy(&path.join("target/debug/libstrategy_rows.so"), &plugins.path().join("libstrategy_rows.so"));
+    let listing = ["plugins", "--json", "--plugins", plugins.path().to_str().unwrap()];
+    let listing: Value = serde_json::from_str(&run(directory.path(), "cluster-host", &listing)).unwrap();
+    let compilers: Vec<_> =
+        listing["plugins"].as_array().unwrap().iter().filter_map(|row| row["rustc"].as_str()).collect();
+    assert!(compilers.iter().any(|compiler| *compiler != compilers[0]), "one compiler: {compilers:?}");
+    let config = "
+[topologies.ours]
+strategy = \"fixed\"
+config = { nodes = [\"a@127.0.0.1\"] }
+connect = \"none\"
+opts = { isolation = \"in-process\" }
+[topologies.theirs]
+strategy = \"rows\"
+config = { host = \"127.0.0.1\", name = \"b@{ip}\" }
+connect = \"none\"
+opts = { isolation = \"in-process\" }
+";
+    let plugins = plugins.path().to_owned();
+    let host = Host::start(Launch { config: config.to_owned(), plugins, ..Launch::default() });
+    host.wait_up(&["a@127.0.0.1", "b@127.0.0.1"]);
 }
 
 /// Nothing is overwritten, whatever it is, and what is no name is told with one that is.
