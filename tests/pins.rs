@@ -19,6 +19,7 @@ use crate::{
 };
 
 const ALICE: &str = "alice@127.0.0.1";
+const BOB: &str = "bob@127.0.0.1";
 
 /// A configuration, its plugin directory and what else it names.
 struct Place {
@@ -290,6 +291,38 @@ fn a_file_before_its_lock() {
     let (code, out) = place.run(&["plugins", "rollback", "strategy-gossip"]);
     assert_eq!(code, Some(1), "{out}");
     assert!(out.starts_with("cluster-host: no earlier content of "), "{out}");
+}
+
+/// The same in a host that runs: a file before its lock changes nothing and is told, the lock brings it, and a rollback takes
+/// it back; each without anybody leaving.
+#[test]
+fn noticed_while_it_runs() {
+    let place = Place::with(&[GOSSIP]);
+    let (lock, kept) = (place.path("plugins.lock"), place.path("kept"));
+    let plugins = format!("lock = \"{}\"\nkeep = \"{}\"", lock.display(), kept.display());
+    place.configure(&plugins, "");
+    place.lock(&[]);
+    let lan = Lan::with(Plugins::with(&[GOSSIP]));
+    let config = lan.config(ALICE, &format!("[plugins]\n{plugins}"));
+    let alice = Host::start(Launch { config, plugins: place.plugins.path().to_owned(), ..Launch::default() });
+    let bob = lan.start(BOB, "");
+    alice.wait_up(&[ALICE, BOB]);
+    let told = |text: &str, times: usize| {
+        alice.settle(text, || (alice.log().matches(text).count() == times).then_some(()));
+    };
+    replace(&place.file(GOSSIP), "9.9.9");
+    told("reloaded: nothing has changed", 1);
+    told("pending, an earlier content is used", 1);
+    assert_eq!(place.lock(&["--add"]).0, Some(0));
+    told("reloaded: restarted lan", 1);
+    assert_eq!(place.run(&["plugins", "rollback", "strategy-gossip"]).0, Some(0));
+    told("reloaded: restarted lan", 2);
+    bob.wait_up(&[ALICE, BOB]);
+    for host in [&alice, &bob] {
+        let view = host.view();
+        assert_eq!((view.count("node_down"), view.count("node_left")), (0, 0), "{view}");
+        host.check_fold();
+    }
 }
 
 /// Ends a thread, also where the test fails.
