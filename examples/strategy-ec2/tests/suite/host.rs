@@ -100,7 +100,7 @@ fn members_come_and_go() {
         [topologies.shop]
         strategy = "ec2"
         connect = "none"
-        opts = {{ isolation = "in-process" }}
+        opts = {{ isolation = {{ process = {{ pass_env = ["AWS_*"] }} }} }}
 
         [topologies.shop.config]
         filters = {{ "tag:cluster" = ["shop"] }}
