@@ -196,13 +196,16 @@ impl Following {
         Self { child, lines }
     }
 
+    #[track_caller]
+    fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next().expect("another event").unwrap()).unwrap()
+    }
+
     /// Reads up to the event of this type about the node.
     fn until(&mut self, kind: &str, node: &str) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
-            let line =
-                self.lines.next().unwrap_or_else(|| panic!("no {kind} of {node} in {events:?}")).unwrap();
-            let event: Value = serde_json::from_str(&line).unwrap();
+            let event = self.next();
             let found = event["type"] == kind && event["node"] == node;
             events.push(event);
             if found {
@@ -226,9 +229,11 @@ fn follow() {
     let alice = lan.start(ALICE, "heartbeat_timeout = \"1h\"");
     alice.wait_up(&[ALICE]);
     let mut following = Following::start(&alice, None);
+    let first = following.next();
+    assert_eq!(first["type"], "resync");
     let bob = lan.start(BOB, "");
-    let seen = following.until("node_up", BOB);
-    assert_eq!(seen[0]["type"], "resync");
+    let mut seen = vec![first];
+    seen.extend(following.until("node_up", BOB));
     let cursor = seen.last().unwrap()["cursor"].as_str().unwrap().to_owned();
     drop(following);
     assert!(bob.terminate().success());

@@ -21,6 +21,7 @@ use super::{
     machine::{self, GlibcVersion},
     pins::Standing,
     refusal::{Reason, Refusal},
+    registry::Origin,
     trust,
 };
 
@@ -179,14 +180,9 @@ pub(crate) fn inspect_open(file: &File, path: &Path) -> Result<Inspected, Reason
 // === impl Inspected ===
 
 impl Inspected {
-    /// Whether another look has found the same content: by its hash where it was hashed, else by what the system says
-    /// of the file.
-    #[must_use]
-    pub fn is_same_content(&self, other: &Self) -> bool {
-        match (self.content, other.content) {
-            (Some(content), Some(other)) => content == other,
-            _ => self.stamp == other.stamp,
-        }
+    /// Tells it from what has taken its place since.
+    pub(crate) fn origin(&self) -> Origin {
+        self.content.map_or(Origin::File(self.stamp), Origin::Content)
     }
 }
 

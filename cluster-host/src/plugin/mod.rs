@@ -31,7 +31,7 @@ pub(crate) use content::write_whole;
 pub use content::{ContentHash, NotAHash};
 pub use identity::{Identity, Offer};
 pub use inspect::{Inspected, PLUGIN_BYTES_MAX, inspect, inspect_content};
-pub(crate) use inspect::{Stamp, inspect_open};
+pub(crate) use inspect::inspect_open;
 pub use keep::{KEPT_BYTES_MAX, KEPT_CONTENTS_MAX};
 pub use listing::{DirectoryError, PLUGIN_FILES_MAX, PluginFile};
 pub use loader::{LoadError, load};

@@ -55,7 +55,7 @@ pub enum Source<'a> {
 }
 
 /// What a plugin is made of: that of one name may be another the next time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Origin {
     /// This program.
     Builtin,
@@ -307,8 +307,7 @@ impl<'a> Source<'a> {
     /// Tells it from what has taken its place since.
     pub(crate) fn origin(&self) -> Origin {
         match self {
-            Self::File(Inspected { content: Some(content), .. }) => Origin::Content(*content),
-            Self::File(inspected) => Origin::File(inspected.stamp),
+            Self::File(inspected) => inspected.origin(),
             Self::Builtin(_) => Origin::Builtin,
         }
     }

@@ -40,7 +40,7 @@ use std::{
 use cluster_sdk::abi::PluginEntry;
 
 pub(crate) use self::{apart::Apart, instance::Instance};
-use crate::plugin::{self, Inspected, LoadError, Stamp};
+use crate::plugin::{self, Inspected, LoadError, Origin};
 
 /// The argument that makes a program a runner.
 const ARGUMENT: &str = "__runner";
@@ -50,7 +50,7 @@ const ARGUMENT: &str = "__runner";
 pub(crate) struct Runner {
     program: PathBuf,
     /// Plugins that are kept open: one descriptor each, however many topologies use it.
-    files: Arc<Mutex<HashMap<Stamp, Weak<File>>>>,
+    files: Arc<Mutex<HashMap<Origin, Weak<File>>>>,
 }
 
 /// Where this process was started as a runner, runs the plugin until its host has no use for it any more. Call it
@@ -71,14 +71,19 @@ impl Runner {
 
     /// The open file of a plugin. What is loaded is what was looked at, at each start of a runner.
     fn open(&self, seen: &Inspected) -> Result<Arc<File>, LoadError> {
-        let (file, inspected) = plugin::open(seen)?;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = files.get(&inspected.stamp).and_then(Weak::upgrade) {
+        let known = |files: &HashMap<_, Weak<File>>, origin| files.get(&origin).and_then(Weak::upgrade);
+        // What is pinned is a copy in memory: one is enough.
+        if let (Some(_), Some(open)) = (seen.content, known(&files, seen.origin())) {
+            return Ok(open);
+        }
+        let (file, inspected) = plugin::open(seen)?;
+        if let Some(open) = known(&files, inspected.origin()) {
             return Ok(open);
         }
         files.retain(|_, file| file.strong_count() > 0);
         let file = Arc::new(file);
-        files.insert(inspected.stamp, Arc::downgrade(&file));
+        files.insert(inspected.origin(), Arc::downgrade(&file));
         Ok(file)
     }
 }
