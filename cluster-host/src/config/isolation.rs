@@ -31,8 +31,8 @@ pub struct ProcessConfig {
     pub env: Variables,
     /// Variables that are passed on from the host's environment: names, or beginnings such as `AWS_*`.
     pub pass_env: Vec<String>,
-    /// Files and directories that it may read, beside the system's and the files that its config names by their
-    /// absolute paths. Only where the kernel has Landlock.
+    /// Files and directories that it may read, beside the system's and the files that its config names.
+    /// Only where the kernel has Landlock.
     pub read: Vec<PathBuf>,
     /// Files and directories that it may read and write.
     pub write: Vec<PathBuf>,

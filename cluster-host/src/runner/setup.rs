@@ -79,11 +79,11 @@ impl Launch {
     }
 }
 
-/// The files that a plugin's config names: what an operator writes there, the plugin is meant to read. Of a symbolic link
-/// the directory too, because Kubernetes exchanges what such links point at.
+/// The files that a plugin's config names: what an operator writes there, the plugin is meant to read; relative paths begin where
+/// the host was started, as they do for the plugin. Of a symbolic link the directory too, because Kubernetes exchanges what such links point at.
 pub(super) fn named_files<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
     let mut named = Vec::new();
-    for path in texts.map(Path::new).filter(|path| path.is_absolute() && path.is_file()) {
+    for path in texts.map(Path::new).filter(|path| path.is_file()) {
         named.push(path.to_owned());
         if path.is_symlink() {
             named.extend(path.parent().map(Path::to_owned));
