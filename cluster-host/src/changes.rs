@@ -49,6 +49,9 @@ pub struct Changes {
     pub unchanged: Vec<TopologyName>,
 }
 
+/// The word for topologies that run on.
+pub(crate) const UNCHANGED: &str = "unchanged";
+
 /// What runs.
 #[derive(Debug, Default)]
 pub(crate) struct Current {
@@ -95,8 +98,20 @@ impl Changes {
     /// Whether nothing is changed at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { added, changed, restarted, adjusted, removed, unchanged: _ } = self;
-        [added, changed, restarted, adjusted, removed].iter().all(|names| names.is_empty())
+        self.lists().iter().all(|(word, names)| *word == UNCHANGED || names.is_empty())
+    }
+
+    /// All topologies, by the word for what becomes of them.
+    pub(crate) fn lists(&self) -> [(&'static str, &[TopologyName]); 6] {
+        let Self { added, changed, restarted, adjusted, removed, unchanged } = self;
+        [
+            ("added", added),
+            ("changed", changed),
+            ("restarted", restarted),
+            ("adjusted", adjusted),
+            ("removed", removed),
+            (UNCHANGED, unchanged),
+        ]
     }
 
     fn add(&mut self, change: Change, name: &TopologyName) {

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::{
     assembly::{Assembly, StartError},
-    changes::Changes,
+    changes::{Changes, UNCHANGED},
     config::{self, Problem},
     owner::{Command, Fixed},
     plugin::{Registry, signature_path},
@@ -245,21 +245,14 @@ impl Fingerprint {
 impl fmt::Display for Reloaded {
     /// One line: what was changed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Changes { added, changed, restarted, adjusted, removed, unchanged } = &self.changes;
-        let lists = [
-            ("added", added),
-            ("changed", changed),
-            ("restarted", restarted),
-            ("adjusted", adjusted),
-            ("removed", removed),
-        ];
         let mut is_first = true;
-        for (word, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
+        let is_told = |(word, names): &(&str, &[TopologyName])| *word != UNCHANGED && !names.is_empty();
+        for (word, names) in self.changes.lists().into_iter().filter(is_told) {
             let names: Vec<_> = names.iter().map(TopologyName::as_str).collect();
             write!(f, "{}{word} {}", if is_first { "" } else { "; " }, names.join(", "))?;
             is_first = false;
         }
-        match (is_first, unchanged.len()) {
+        match (is_first, self.changes.unchanged.len()) {
             (true, _) => f.write_str("nothing has changed"),
             (false, 0) => Ok(()),
             (false, count) => write!(f, "; {count} as before"),

@@ -11,7 +11,7 @@ use super::{
     Attempt, Dead, Event, Explanation, Link, Member, Node, Preview, Reload, Time, Topologies, Topology,
     Vouch, Vouched,
 };
-use crate::{api::source::TopologyInfo, changes::Changes, preview::Preview as CorePreview, reload::Reloaded};
+use crate::{api::source::TopologyInfo, preview::Preview as CorePreview, reload::Reloaded};
 
 impl<'a> From<&'a CoreMember> for Member<'a> {
     fn from(member: &'a CoreMember) -> Self {
@@ -40,19 +40,10 @@ impl<'a> Reload<'a> {
     #[must_use]
     pub fn new(dry_run: bool, reloaded: &'a Reloaded) -> Self {
         let Reloaded { changes, warnings, previews } = reloaded;
-        let Changes { added, changed, restarted, adjusted, removed, unchanged } = changes;
-        let lists = [
-            ("added", added),
-            ("changed", changed),
-            ("restarted", restarted),
-            ("adjusted", adjusted),
-            ("removed", removed),
-            ("unchanged", unchanged),
-        ];
         let names = |names: &'a [TopologyName]| names.iter().map(|name| name.as_str().into()).collect();
         Self {
             dry_run,
-            topologies: lists.into_iter().map(|(word, list)| (word.into(), names(list))).collect(),
+            topologies: changes.lists().into_iter().map(|(word, list)| (word.into(), names(list))).collect(),
             warnings: warnings.iter().map(Into::into).collect(),
             previews: previews.iter().map(|(name, preview)| (name.as_str().into(), preview.into())).collect(),
         }
