@@ -2,6 +2,7 @@
 //! by word. Cargo runs as it does for a stranger, but that it shares what is built already, and needs no network.
 
 mod guide;
+mod minors;
 mod new;
 
 use std::{

@@ -67,6 +67,8 @@ pub(super) unsafe fn table(table: *const CTable) -> Result<PluginTable_Ref, Load
         submit: theirs.submit.unwrap_or(no_submit),
         cancel: theirs.cancel.unwrap_or(no_cancel),
         destroy: theirs.destroy.ok_or_else(|| null("destroy"))?,
+        #[cfg(feature = "abi-next")]
+        next: thunk::ping,
     };
     Ok(table.leak_into_prefix())
 }

@@ -58,6 +58,8 @@ impl<P: Plugin> Table<P> {
         submit: thunk::submit,
         cancel: thunk::cancel,
         destroy: thunk::destroy,
+        #[cfg(feature = "abi-next")]
+        next: thunk::ping,
     });
     /// The table as a host sees it.
     pub(super) const REF: PluginTable_Ref = PluginTable_Ref(Self::VALUE.static_as_prefix());

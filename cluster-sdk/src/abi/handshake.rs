@@ -8,7 +8,7 @@ pub const MAGIC: [u8; 16] = *b"libcluster-rs\0\x01\n";
 /// A change of it is a new ABI: neither side loads the other. It is part of [`SYMBOL_PREFIX`] too.
 pub const ABI_MAJOR: u32 = 1;
 /// Grows when something is appended; both directions load.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = if cfg!(feature = "abi-next") { 1 } else { 0 };
 /// The exported symbol is this and the crate's name.
 pub const SYMBOL_PREFIX: &str = "libcluster_plugin_v1__";
 /// What the symbol of any major begins with, so that another major is recognised as such.

@@ -253,6 +253,9 @@ pub struct HostTable {
     /// The instance has ended; it makes no call after this one.
     #[sabi(last_prefix_field)]
     pub exited: unsafe extern "C" fn(ctx: HostCtx, kind: ExitCode, reason: Bytes),
+    /// In a test only.
+    #[cfg(feature = "abi-next")]
+    pub next: unsafe extern "C" fn(ctx: HostCtx, value: u64) -> u64,
 }
 
 /// The plugin's functions. Each may be called from any thread, returns soon, and never unwinds.
@@ -290,6 +293,9 @@ pub struct PluginTable {
     /// Frees an instance. [`Code::BUSY`]: its thread lives; nothing happened.
     #[sabi(last_prefix_field)]
     pub destroy: unsafe extern "C" fn(instance: Instance) -> Code,
+    /// In a test only.
+    #[cfg(feature = "abi-next")]
+    pub next: unsafe extern "C" fn(value: u64) -> u64,
 }
 
 // === impl Bytes ===

@@ -41,6 +41,8 @@ impl<C: HostCalls> Table<C> {
         availability: availability::<C>,
         local: local::<C>,
         exited: exited::<C>,
+        #[cfg(feature = "abi-next")]
+        next: ping::<C>,
     });
     pub(super) const REF: HostTable_Ref = HostTable_Ref(Self::VALUE.static_as_prefix());
 }
