@@ -47,6 +47,7 @@ pub(crate) fn run(
     commands: mpsc::UnboundedReceiver<Command>,
     settings: &Settings,
 ) {
+    let own_thread = shared.link.own_thread();
     let forwarding = log::forward(Arc::clone(shared), &settings.log_level);
     let ended = guarded(|| work(offer, config, shared, commands, settings)).and_then(|ended| ended);
     let (kind, reason) = match ended {
@@ -58,6 +59,8 @@ pub(crate) fn run(
     shared.send_counters();
     shared.link.exited(kind, &reason);
     drop(forwarding);
+    // From here on it is a thread like any other.
+    drop(own_thread);
     shared.link.close();
 }
 

@@ -3,7 +3,10 @@
 #![allow(unsafe_code, reason = "calls through the host's table")]
 
 use std::{
+    cell::Cell,
     fmt,
+    marker::PhantomData,
+    ptr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -56,14 +59,24 @@ impl HostLink {
         self.gate.load(Ordering::SeqCst) == CLOSED
     }
 
+    /// Makes this thread the instance's own until the result is dropped: the one that closes the gate, after its last call.
+    /// So its calls need not be counted, which is most of what a call would cost.
+    pub(crate) fn own_thread(&self) -> OwnThread {
+        OWN.set(ptr::from_ref(self));
+        OwnThread(PhantomData)
+    }
+
     fn call<T>(&self, call: impl FnOnce(HostTable_Ref, HostCtx) -> T) -> Option<T> {
+        if ptr::eq(OWN.get(), self) {
+            return Some(call(self.table, self.ctx));
+        }
         let before = self.gate.fetch_add(1, Ordering::SeqCst);
         let _behind = Behind(&self.gate);
         (before & CLOSED == 0).then(|| call(self.table, self.ctx))
     }
 
     pub(crate) fn ping(&self, value: u64) -> Option<u64> {
-        // SAFETY: behind the gate table and context are valid.
+        // SAFETY: behind the gate, and on the instance's own thread until that closes it, table and context are valid.
         self.call(|table, ctx| unsafe { table.ping()(ctx, value) })
     }
 
@@ -179,6 +192,21 @@ impl HostLink {
 impl fmt::Debug for HostLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostLink").field("idle", &self.is_idle()).finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    /// The link of the instance whose own thread this is. Only compared.
+    static OWN: Cell<*const HostLink> = const { Cell::new(ptr::null()) };
+}
+
+/// This thread is an instance's own.
+#[derive(Debug)]
+pub(crate) struct OwnThread(PhantomData<*const ()>);
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        OWN.set(ptr::null());
     }
 }
 
