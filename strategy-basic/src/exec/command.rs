@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fmt, io,
     os::{
         fd::OwnedFd,
@@ -15,12 +14,10 @@ use std::{
     time::Duration,
 };
 
-use cluster_sdk::{Secret, SecretError};
+use cluster_sdk::{Environment, Secret, SecretError};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::oneshot, time::timeout};
 
-/// What a command has of the host's environment.
-const ENV_KEPT: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 /// Bytes of the end of an error output that are kept.
 const STDERR_BYTES_MAX: usize = 4 * 1024;
 /// Characters of a reason at most.
@@ -112,13 +109,13 @@ impl Command {
     fn start(&self) -> Result<Child, CommandError> {
         let mut words = self.words.iter();
         let mut command = std::process::Command::new(words.next().map_or("", String::as_str));
-        command.args(words).env_clear();
-        let kept =
-            ENV_KEPT.into_iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
-        command.envs(kept);
+        let mut env = BTreeMap::new();
         for (name, value) in &self.env {
-            command.env(name, value.reveal().map_err(|err| CommandError::Env(name.clone(), err))?);
+            let value = value.reveal().map_err(|err| CommandError::Env(name.clone(), err))?;
+            env.insert(name.clone(), value);
         }
+        let environment = Environment { env: &env, pass_env: &[] };
+        command.args(words).env_clear().envs(environment.variables());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.spawn().map_err(CommandError::Start)
     }

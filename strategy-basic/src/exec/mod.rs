@@ -44,7 +44,7 @@ reading_options! {
         #[serde(default = "default_timeout")]
         pub timeout: ConfigDuration,
         /// Variables of its environment, each a text, `{ file = PATH }` or `{ env = NAME }`, which hands on one of the host's. From
-        /// the host it has PATH, HOME, LANG and TZ, and nothing else.
+        /// the host it has what every process needs, such as PATH, HOME, LANG, TZ and TMPDIR, and nothing else.
         #[serde(default)]
         pub env: BTreeMap<String, Secret>,
         /// Bytes that it may print at most; more is an error. Default 16 MiB.
@@ -90,6 +90,9 @@ impl Strategy for Exec {
         }
         for name in config.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             error(&key_path("env", name), "is not the name of a variable".to_owned());
+        }
+        for name in config.env.keys().filter(|name| name.starts_with("LD_")) {
+            error(&key_path("env", name), "LD_* is never set".to_owned());
         }
         errors
     }
