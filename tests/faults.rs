@@ -7,8 +7,8 @@ use crate::{
     lan::Lan,
 };
 
-const SELF: &str = "self@127.0.0.1";
-const STEADY: [&str; 2] = ["x@10.0.0.1", "y@10.0.0.2"];
+pub(crate) const SELF: &str = "self@127.0.0.1";
+pub(crate) const STEADY: [&str; 2] = ["x@10.0.0.1", "y@10.0.0.2"];
 const NODES: [&str; 4] = ["a@10.0.0.1", "b@10.0.0.2", "c@10.0.0.3", "d@10.0.0.4"];
 
 /// Where plugins run: what a strategy does is one thing to its host, wherever it does it.
@@ -43,9 +43,9 @@ fn everywhere<T: Copy>(cases: &[T]) -> impl Iterator<Item = (T, &'static str)> {
     cases.iter().flat_map(|case| EVERYWHERE.map(|isolation| (*case, isolation)))
 }
 
-/// Nothing of what happens to `faulty` is noticed in `steady`.
+/// Nothing of what happens to others is noticed in `steady`.
 #[track_caller]
-fn check_steady(host: &Host) {
+pub(crate) fn check_steady(host: &Host) {
     let begun = || Some(host.topology("steady")).filter(|steady| steady["health"] != "starting");
     let steady = host.settle("steady to begin", begun);
     assert_eq!((&steady["health"], &steady["restarts"]), (&json!("running"), &json!(0)));

@@ -119,6 +119,31 @@ impl Host {
         self.child.borrow().id()
     }
 
+    /// KiB of memory that it has.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// How many descriptors it has open. Who is not root may not look at them, but newer kernels tell anybody how many
+    /// there are.
+    pub(crate) fn descriptors(&self) -> u64 {
+        match fs::metadata(self.proc("fd")).unwrap().len() {
+            0 => fs::read_dir(self.proc("fd")).unwrap().count() as u64,
+            count => count,
+        }
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(self.proc("task")).unwrap().count()
+    }
+
+    fn proc(&self, what: &str) -> PathBuf {
+        Path::new("/proc").join(self.pid().to_string()).join(what)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.scratch.path().join("api.sock")
     }

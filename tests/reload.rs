@@ -341,22 +341,13 @@ fn a_hundred() {
     };
     host.wait_up(&[SELF, A, B, "n0@127.0.0.1"]);
     (1..=20).for_each(round);
-    let before = usage(&host);
+    let usage = || (host.memory_kib(), host.descriptors(), host.threads());
+    let before = usage();
     (21..=100).for_each(round);
-    let after = usage(&host);
+    let after = usage();
     check_only_gone(&host, &["n0@127.0.0.1", "n1@127.0.0.1", "n2@127.0.0.1"]);
     check_only_gone(&other, &[]);
     assert!(after.0 <= before.0 + 2_048, "KiB of memory: {before:?}, {after:?}");
     assert!(after.1 <= before.1 + 4, "descriptors: {before:?}, {after:?}");
     assert!(after.2 <= before.2 + 2, "threads: {before:?}, {after:?}");
-}
-
-/// Resident memory in KiB, descriptors, threads.
-fn usage(host: &Host) -> (u64, usize, usize) {
-    let process = Path::new("/proc").join(host.pid().to_string());
-    let status = fs::read_to_string(process.join("status")).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let resident = resident.trim().trim_end_matches(" kB").parse().unwrap();
-    let count = |directory: &str| fs::read_dir(process.join(directory)).unwrap().count();
-    (resident, count("fd"), count("task"))
 }

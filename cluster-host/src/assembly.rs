@@ -98,8 +98,11 @@ struct Named<'a> {
 // === impl Assembly ===
 
 impl Assembly {
-    /// Finds and places what the configuration names.
-    pub(crate) fn new(config: Config, registry: &Registry) -> Result<Self, StartError> {
+    /// Finds and places what the configuration names, of what its `[plugins]` lets be loaded.
+    pub(crate) fn new(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+        if registry.pinned_by() != &config.plugins {
+            registry.pin(&config.plugins)?;
+        }
         let mut assembly =
             Self { config: Config::default(), topologies: BTreeMap::new(), connectors: Vec::new() };
         for (name, topology) in &config.topologies {

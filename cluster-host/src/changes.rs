@@ -25,7 +25,7 @@ use crate::{
     clock,
     config::{Config, TopologyConfig},
     inbox::UnitId,
-    owner::Owner,
+    owner::{Fixed, Owner},
     plugin::Origin,
     supervision::Supervision,
     unit::Unit,
@@ -140,8 +140,8 @@ impl Current {
         changes
     }
 
-    /// The keys that a configuration changes and that only a new start of the host can change.
-    pub(crate) fn fixed_keys(&self, config: &Config) -> Vec<&'static str> {
+    /// Whether a host can be changed to a configuration; else the keys that only a new start of it can change.
+    pub(crate) fn can_become(&self, config: &Config) -> Result<(), Fixed> {
         let name = |config: &Config| config.node.as_ref().map(|node| node.name.clone());
         let differs = [
             ("cluster", self.config.cluster != config.cluster),
@@ -149,7 +149,8 @@ impl Current {
             ("api", self.config.api != config.api),
             ("reload", self.config.reload != config.reload),
         ];
-        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+        let fixed: Fixed = differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
+        if fixed.is_empty() { Ok(()) } else { Err(fixed) }
     }
 
     fn change(&self, name: &TopologyName, part: &TopologyPart) -> Change {
@@ -190,12 +191,11 @@ impl Current {
                 }
             }
         }
-        let fresh = || {
+        let mut fresh = || {
             let id = ConnectorId(self.connectors_count);
             self.connectors_count = self.connectors_count.saturating_add(1);
             id
         };
-        let mut fresh = fresh;
         ids.into_iter().map(|id| id.unwrap_or_else(&mut fresh)).collect()
     }
 

@@ -117,7 +117,7 @@ impl HostHandle {
     ///
     /// # Errors
     /// [`ReloadError`], and everything runs on as it was: a plugin cannot be had, or what is changed needs a new start.
-    pub async fn apply(&self, config: Config, registry: &Registry) -> Result<Changes, ReloadError> {
+    pub async fn apply(&self, config: Config, registry: &mut Registry) -> Result<Changes, ReloadError> {
         let assembly = Arc::new(Assembly::new(config, registry)?);
         reload::ask(&self.commands, |answer| Command::Apply(assembly, answer)).await
     }
@@ -137,11 +137,20 @@ impl HostHandle {
         let Some(files) = &self.files else {
             return Ok(());
         };
-        let mut watch = Watch::new(files.config(), files.directories().await)?;
-        while watch.changed().await.is_some() {
-            files.reload_if_changed(&self.commands).await;
+        loop {
+            let directories = files.directories().await;
+            let mut watch = Watch::new(&directories)?;
+            // What has changed before it was watched is looked at once; another lock file may be elsewhere.
+            loop {
+                files.reload_if_changed(&self.commands).await;
+                if files.directories().await != directories {
+                    break;
+                }
+                if watch.changed().await.is_none() {
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 
     /// Tells what a reload would change. The sources that would be new are asked, which takes up to ten seconds.
@@ -211,14 +220,11 @@ impl HostBuilder {
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
         let Self { config, mut registry, listener, limits, file } = self;
-        if registry.pinned_by() != &config.plugins {
-            registry.pin(&config.plugins)?;
-        }
         let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
         let now = clock::now();
         let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
-        let assembly = Assembly::new(config, &registry)?;
+        let assembly = Assembly::new(config, &mut registry)?;
         assembly.keep(&registry);
         let options = MembershipOptions { seed: random.u64(..), ..MembershipOptions::default() };
         let membership = Membership::new(options, now);

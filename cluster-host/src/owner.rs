@@ -264,14 +264,12 @@ impl Owner {
                 let _gone = answer.send(self.membership.explain(&name, clock::now()));
             }
             Command::Compare(assembly, answer) => {
-                let fixed = self.current.fixed_keys(&assembly.config);
-                let changes = self.current.compare(&assembly);
-                let _gone = answer.send(if fixed.is_empty() { Ok(changes) } else { Err(fixed) });
+                let possible = self.current.can_become(&assembly.config);
+                let _gone = answer.send(possible.map(|()| self.current.compare(&assembly)));
             }
             Command::Apply(assembly, answer) => {
-                let fixed = self.current.fixed_keys(&assembly.config);
-                let outcome = if fixed.is_empty() { Ok(self.apply(&assembly)) } else { Err(fixed) };
-                let _gone = answer.send(outcome);
+                let possible = self.current.can_become(&assembly.config);
+                let _gone = answer.send(possible.map(|()| self.apply(&assembly)));
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a strategy may take to give its first view.
-pub(crate) const PREVIEW_MAX: Duration = Duration::from_secs(10);
+const PREVIEW_MAX: Duration = Duration::from_secs(10);
 
 /// Who would join and leave by one topology.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 //! ```
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -40,9 +40,9 @@ pub(crate) struct Files {
 #[derive(Debug)]
 struct Known {
     /// The plugins of the configuration that runs.
-    registry: Registry,
+    registry: Arc<Registry>,
     /// What was read the last time, whether it was used or not.
-    read: Option<Fingerprint>,
+    read: Fingerprint,
 }
 
 /// Tells one state of all that is read from another, by what the system says of the files.
@@ -95,33 +95,37 @@ struct Checked {
 
 impl Files {
     pub(crate) fn new(config: &Path, registry: Registry) -> Self {
-        let read = Some(Fingerprint::new(config, &registry));
-        Self { config: config.to_owned(), known: Mutex::new(Known { registry, read }) }
+        let read = Fingerprint::new(config, &registry);
+        let known = Mutex::new(Known { registry: Arc::new(registry), read });
+        Self { config: config.to_owned(), known }
     }
 
-    /// The file of the configuration.
-    pub(crate) fn config(&self) -> &Path {
-        &self.config
-    }
-
-    /// The directories in which something may change beside the configuration: of the plugins, of the lock file.
-    pub(crate) async fn directories(&self) -> Vec<PathBuf> {
+    /// The directories in which something may change: of the configuration, the plugins and the lock file. Where the
+    /// configuration is a link, as in a mounted `ConfigMap`, what it leads to is exchanged by renaming something beside it.
+    pub(crate) async fn directories(&self) -> BTreeSet<PathBuf> {
         let known = self.known.lock().await;
-        let lock = known.registry.pinned_by().lock.as_deref().and_then(Path::parent);
-        known.registry.directory().into_iter().chain(lock).map(Path::to_owned).collect()
+        let resolved = self.config.canonicalize().ok();
+        let files =
+            [Some(self.config.as_path()), resolved.as_deref(), known.registry.pinned_by().lock.as_deref()];
+        let here = |parent: &Path| {
+            if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() }
+        };
+        let parents = files.into_iter().flatten().filter_map(Path::parent).map(here);
+        let plugins = known.registry.directory().map(Path::to_owned);
+        parents.chain(plugins).filter(|directory| directory.is_dir()).collect()
     }
 
     /// Reads everything again, and applies it.
     pub(crate) async fn reload(&self, commands: &mpsc::Sender<Command>) -> Result<Reloaded, ReloadError> {
         let mut known = self.known.lock().await;
-        known.read = Some(Fingerprint::new(&self.config, &known.registry));
+        known.read = Fingerprint::new(&self.config, &known.registry);
         self.apply(&mut known, commands).await
     }
 
     /// The same, where something is to be read that was not read before. What comes of it is in the log.
     pub(crate) async fn reload_if_changed(&self, commands: &mpsc::Sender<Command>) {
         let mut known = self.known.lock().await;
-        let now = Some(Fingerprint::new(&self.config, &known.registry));
+        let now = Fingerprint::new(&self.config, &known.registry);
         if known.read != now {
             known.read = now;
             let _logged = self.apply(&mut known, commands).await;
@@ -134,12 +138,13 @@ impl Files {
         commands: &mpsc::Sender<Command>,
     ) -> Result<Reloaded, ReloadError> {
         let applied = async {
-            let (registry, checked) = self.check(known.registry.rescan()).await?;
+            let (registry, checked) = self.check(&known.registry).await?;
             let Checked { assembly, warnings } = checked?;
             let applied = Arc::clone(&assembly);
             let changes = ask(commands, |answer| Command::Apply(applied, answer)).await?;
-            assembly.keep(&registry);
-            known.registry = registry;
+            known.registry = Arc::new(registry);
+            let registry = Arc::clone(&known.registry);
+            blocking(move || assembly.keep(&registry)).await?;
             Ok(Reloaded { changes, warnings, previews: BTreeMap::new() })
         };
         let outcome = applied.await;
@@ -154,8 +159,8 @@ impl Files {
         log: &EventLog,
         local: Option<NodeName>,
     ) -> Result<Reloaded, ReloadError> {
-        let registry = self.known.lock().await.registry.rescan();
-        let (_, checked) = self.check(registry).await?;
+        let registry = Arc::clone(&self.known.lock().await.registry);
+        let (_, checked) = self.check(&registry).await?;
         let Checked { assembly, warnings } = checked?;
         let asked = Arc::clone(&assembly);
         let changes = ask(commands, |answer| Command::Compare(asked, answer)).await?;
@@ -163,18 +168,24 @@ impl Files {
         Ok(Reloaded { changes, warnings, previews })
     }
 
-    /// Plugins are loaded and asked for it, which is not to hold up the host.
+    /// Looks at the plugins again and checks the configuration by them.
     async fn check(
         &self,
-        mut registry: Registry,
+        registry: &Arc<Registry>,
     ) -> Result<(Registry, Result<Checked, ReloadError>), ReloadError> {
-        let path = self.config.clone();
-        let checking = tokio::task::spawn_blocking(move || {
+        let (path, registry) = (self.config.clone(), Arc::clone(registry));
+        blocking(move || {
+            let mut registry = registry.rescan();
             let checked = check(&path, &mut registry);
             (registry, checked)
-        });
-        checking.await.map_err(|error| ReloadError::Check(error.to_string()))
+        })
+        .await
     }
+}
+
+/// Does what must not hold up the host: files are read, and plugins are loaded and asked.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ReloadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ReloadError::Check(error.to_string()))
 }
 
 fn check(path: &Path, registry: &mut Registry) -> Result<Checked, ReloadError> {

@@ -1,12 +1,7 @@
 //! Notices that the configuration or a plugin was changed, and has everything read again: once it has been quiet for a
 //! moment, as files are written in many steps.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
 
 use futures_util::StreamExt as _;
 use inotify::{Inotify, WatchMask};
@@ -34,16 +29,10 @@ pub(crate) struct Watch {
 // === impl Watch ===
 
 impl Watch {
-    /// Watches these directories and that of the configuration: where the file itself is a link, as in a mounted
-    /// `ConfigMap`, what it leads to is exchanged by renaming something beside it.
-    pub(crate) fn new(config: &Path, others: Vec<PathBuf>) -> io::Result<Self> {
+    /// Watches these directories.
+    pub(crate) fn new(directories: &BTreeSet<PathBuf>) -> io::Result<Self> {
         let inotify = Inotify::init()?;
-        let parent =
-            config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let mut directories: BTreeSet<_> = [parent.to_owned()].into();
-        directories.extend(config.canonicalize().ok().and_then(|path| Some(path.parent()?.to_owned())));
-        directories.extend(others.into_iter().filter(|directory| directory.is_dir()));
-        for directory in &directories {
+        for directory in directories {
             let _watched = inotify.watches().add(directory, CHANGES)?;
         }
         Ok(Self { events: inotify.into_event_stream([0; EVENTS_BYTES])? })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{check_steady, children, descriptors, faults::broken, memory_kib, start};
+use super::{check_steady, children, faults::broken, start};
 
 /// Faults that end a process, or would end a host.
 const FAULTS: [&str; 16] = [
@@ -39,7 +39,7 @@ fn a_thousand_faults() {
     let alone = start(&broken("one", "error", "", "restart = \"temporary\""));
     alone.settle("its end", || (alone.topology("one")["health"] == "stopped").then_some(()));
     alone.settle("its process to be gone", || (children(&alone).len() == 1).then_some(()));
-    let expected = descriptors(&alone);
+    let expected = alone.descriptors();
     drop(alone);
 
     let opts = format!("max_restarts = {RESTARTS}, max_seconds = 86400");
@@ -56,7 +56,7 @@ fn a_thousand_faults() {
                 states(&host).values().map(|(restarts, stopped)| restarts + u64::from(*stopped)).sum();
             (now > faults).then_some(now)
         });
-        memory.push((faults, memory_kib(&host)));
+        memory.push((faults, host.memory_kib()));
     }
     for (name, (restarts, stopped)) in states(&host) {
         assert_eq!((restarts, stopped), (RESTARTS, true), "{name}");
@@ -64,10 +64,10 @@ fn a_thousand_faults() {
     assert!(faults >= 1_000, "{faults}");
     check_steady(&host);
     host.settle("one child, that of steady", || (children(&host).len() == 1).then_some(()));
-    host.settle("its descriptors", || (descriptors(&host) <= expected).then_some(()));
+    host.settle("its descriptors", || (host.descriptors() <= expected).then_some(()));
     // What is kept for each topology is there after its first fault.
     let (_, early) = *memory.iter().find(|(faults, _)| *faults >= 2 * TOPOLOGIES as u64).unwrap();
-    let late = memory_kib(&host);
+    let late = host.memory_kib();
     assert!(late <= early + MEMORY_KIB_MAX, "{early} KiB, then {late} KiB: {memory:?}");
     assert!(host.terminate().success(), "{}", host.log());
 }

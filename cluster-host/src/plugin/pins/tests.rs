@@ -215,16 +215,18 @@ fn offers_are_not_taken() {
     );
 }
 
-/// Who embeds a host and has not pinned its registry has it pinned by the configuration, or no host.
+/// Who embeds a host and has not pinned its registry has it pinned by the configuration, or no host; a host that runs
+/// becomes what a configuration asks for in the same way, or stays what it is.
 #[tokio::test]
 async fn a_host_is_pinned_by_its_configuration() {
     let place = Place::new();
-    let start = |plugins: &str| {
+    let config = |plugins: &str| {
         let topology = "[topologies.t]\nstrategy = 'fixed'\nconnect = 'none'\nconfig = { nodes = [] }\n";
         let text = format!("{topology}[plugins]\n{plugins}\n");
-        let config = Config::parse(&place.path("host.toml"), &text, &|_| None).unwrap().config;
-        crate::Host::builder(config, Registry::scan(&place.path("plugins"))).start()
+        Config::parse(&place.path("host.toml"), &text, &|_| None).unwrap().config
     };
+    let scanned = || Registry::scan(&place.path("plugins"));
+    let start = |plugins: &str| crate::Host::builder(config(plugins), scanned()).start();
     for (plugins, reason) in
         [("allow_unpinned = false", "not pinned"), ("lock = 'missing.lock'", "cannot be read")]
     {
@@ -232,7 +234,15 @@ async fn a_host_is_pinned_by_its_configuration() {
         assert!(error.contains(reason), "{error}");
     }
     let one = place.put("one");
-    start(&format!("sha256.plugin-faulty = '{one}'")).unwrap().stop().await;
+    let pinned = format!("sha256.plugin-faulty = '{one}'");
+    start(&pinned).unwrap().stop().await;
+
+    let host = start("").unwrap();
+    let apply = async |plugins: &str| host.handle().apply(config(plugins), &mut scanned()).await;
+    let error = apply("allow_unpinned = false").await.expect_err("nothing is changed").to_string();
+    assert!(error.contains("not pinned"), "{error}");
+    assert!(!apply(&pinned).await.unwrap().is_empty());
+    host.stop().await;
 }
 
 /// Once a lock file cannot be believed nothing is loaded by what was believed before.
