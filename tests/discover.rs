@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::host::{FAULTY, GOSSIP, Plugins, cluster_host, outcome};
+use crate::{
+    host::{FAULTY, GOSSIP, Plugins, cluster_host, outcome},
+    lan::Lan,
+};
 
 /// Exit code, standard output and standard error of `discover`.
 fn discover(strategy: &str, config: &str, more: &[&str]) -> (Option<i32>, String, String) {
@@ -77,4 +80,17 @@ fn hearing() {
     let config = format!("{{ port = {port}, multicast_if = \"127.0.0.1\" }}");
     let (code, out, errors) = discover("gossip", &config, &["--timeout", "300ms"]);
     assert_eq!((code, out.as_str(), errors.as_str()), (Some(0), "partial view: 0 nodes\n", ""));
+}
+
+/// A strategy that hears others hears those of the cluster that is named.
+#[test]
+fn one_cluster() {
+    let lan = Lan::new();
+    let host = lan.start("b@127.0.0.1", "heartbeat_interval = \"100ms\"");
+    host.wait_up(&["b@127.0.0.1"]);
+    let config = format!("{{ port = {}, multicast_if = '127.0.0.1' }}", lan.port);
+    let (code, out, errors) = discover("gossip", &config, &["--cluster", "test"]);
+    assert!(code == Some(0) && out.contains("b@127.0.0.1"), "{out}{errors}");
+    let (code, out, errors) = discover("gossip", &config, &["--timeout", "1s"]);
+    assert!(code == Some(0) && out.contains("0 nodes"), "{out}{errors}");
 }

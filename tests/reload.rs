@@ -189,6 +189,23 @@ fn dry_run() {
     assert_eq!(host.view().revision, revision, "nothing has happened");
 }
 
+/// A dry run hears whom the topology would hear: those of the same cluster. It announces nothing itself.
+#[test]
+fn dry_run_of_gossip() {
+    let lan = Lan::new();
+    let other = lan.start(B, "heartbeat_interval = \"100ms\"");
+    let text = lan.config(SELF, "");
+    let (head, _) = text.split_once("[topologies").unwrap();
+    let host = lan.start_with(format!("{ASKED}{head}"));
+    host.wait_up(&[SELF]);
+    write(&host.config_file(), &format!("{ASKED}{text}"));
+    let (code, text, errors) = outcome(&host.ask("reload --dry-run"));
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(text.starts_with(&format!("add        lan\n    + {B}\n")), "{text}");
+    other.wait_up(&[B]);
+    assert_eq!(other.view().events_of("node_discovered", SELF).count(), 0, "{}", other.view());
+}
+
 /// A change of the file is noticed, a link that is exchanged as well; where that is not wanted, SIGHUP asks for it.
 #[test]
 fn noticed() {

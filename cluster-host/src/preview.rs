@@ -7,12 +7,13 @@ use std::{
 };
 
 use cluster_core::{Completeness, EventLog, NodeName, Snapshot, TopologyName};
+use cluster_sdk::LocalNode;
 use futures_util::future::join_all;
 
 use crate::{
     assembly::{Assembly, TopologyPart},
     changes::Changes,
-    trial::{self, Found},
+    trial::{self, Found, Trial},
 };
 
 /// How long a strategy may take to give its first view.
@@ -42,7 +43,7 @@ pub(crate) async fn of(
     let asked = asked.filter_map(|name| Some((name, assembly.topologies.get(name)?)));
     let answers = asked.map(async |(name, part)| {
         let before = members_of(&snapshot, name);
-        let view = ask(name, part).await;
+        let view = ask(name, part, assembly.config.local_node(0)).await;
         (name.clone(), view.map(|found| compare(&before, found, local)))
     });
     let gone = changes.removed.iter().map(|name| {
@@ -67,10 +68,14 @@ fn compare(before: &BTreeSet<NodeName>, found: Found, local: Option<&NodeName>) 
     Preview { joins: after.difference(before).cloned().collect(), leaves, is_partial }
 }
 
-async fn ask(name: &TopologyName, part: &TopologyPart) -> Result<Found, String> {
-    let strategy = (part.config.strategy.as_str(), part.config.config.to_value());
-    let findings =
-        trial::run(&part.plugin.plugin, strategy, &format!("dry run of {name}"), PREVIEW_MAX).await;
+async fn ask(name: &TopologyName, part: &TopologyPart, local: LocalNode) -> Result<Found, String> {
+    let trial = Trial {
+        strategy: part.config.strategy.clone(),
+        config: part.config.config.to_value(),
+        label: format!("dry run of {name}"),
+        local,
+    };
+    let findings = trial::run(&part.plugin.plugin, trial, PREVIEW_MAX).await;
     let findings = findings.map_err(|error| format!("cannot be started: {error}"))?;
     let reason = findings.reason();
     findings

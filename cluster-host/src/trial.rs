@@ -54,26 +54,28 @@ pub(crate) struct Found {
     pub(crate) nodes: BTreeMap<NodeName, Node>,
 }
 
-/// The local node of a trial: none that is there.
-pub(crate) fn local() -> LocalNode {
-    LocalNode { present: false, ..LocalNode::default() }
+/// What is tried.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    /// The strategy.
+    pub(crate) strategy: String,
+    pub(crate) config: Value,
+    /// What it is called in the log.
+    pub(crate) label: String,
+    /// Whom it is told that it works for: strategies that hear others hear those of the same cluster.
+    pub(crate) local: LocalNode,
 }
 
-/// Starts a strategy, and ends it once it has given a view or said why it cannot, after `within` at the latest. `label` is
-/// what it is called in the log.
-pub(crate) async fn run(
-    plugin: &Plugin,
-    (name, config): (&str, Value),
-    label: &str,
-    within: Duration,
-) -> Result<Findings, PluginError> {
-    let (listener, mut words) = Listener::new(label);
+/// Starts a strategy, and ends it once it has given a view or said why it cannot, after `within` at the latest.
+pub(crate) async fn run(plugin: &Plugin, trial: Trial, within: Duration) -> Result<Findings, PluginError> {
+    let Trial { strategy, config, label, local } = trial;
+    let (listener, mut words) = Listener::new(&label);
     let start = Start {
         kind: OfferKind::Strategy,
-        name: name.to_owned(),
+        name: strategy,
         config,
-        topology: label.to_owned(),
-        local: local(),
+        topology: label,
+        local: LocalNode { present: false, ..local },
         log_level: LevelFilter::current(),
     };
     let instance = plugin.start(&start, Arc::new(listener))?;

@@ -5,15 +5,15 @@ mod show;
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Result, anyhow};
-use cluster_sdk::{ConfigDuration, OfferKind, abi::host::PluginError};
+use cluster_sdk::{ConfigDuration, LocalNode, OfferKind, abi::host::PluginError};
 use serde_json::{Map, Value};
 
 use super::{Exit, complain, plugins::DirectoryArgs};
 use crate::{
-    config::{self, IsolationConfig},
+    config::{self, CLUSTER_DEFAULT, IsolationConfig},
     logging::{self, LogFormat, LogLevel},
     placement::Plugin,
-    trial::{self, Findings},
+    trial::{self, Findings, Trial},
 };
 
 const EXAMPLES: &str = "\
@@ -37,6 +37,9 @@ pub(super) struct DiscoverArgs {
     config: Option<String>,
     #[command(flatten)]
     directory: DirectoryArgs,
+    /// The cluster whose nodes are heard, by a strategy that hears them
+    #[arg(long, value_name = "NAME", default_value = CLUSTER_DEFAULT)]
+    cluster: String,
     /// How long to wait for a view
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     timeout: ConfigDuration,
@@ -86,13 +89,14 @@ pub(super) fn discover(args: &DiscoverArgs, out: &mut dyn Write) -> Result<ExitC
 
 fn try_alone(args: &DiscoverArgs, plugin: &Plugin, config: Value) -> Result<Findings> {
     // Asked before: a process of its own tells of a wrong config in one line only.
-    let wrong = plugin.validate(OfferKind::Strategy, &args.name, &config, &trial::local())?;
+    let local = LocalNode { cluster: args.cluster.clone(), ..LocalNode::default() };
+    let wrong = plugin.validate(OfferKind::Strategy, &args.name, &config, &local)?;
     if !wrong.is_empty() {
         return Err(PluginError::Config(wrong).into());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = trial::run(plugin, (&args.name, config), &args.name, args.timeout.get());
-    Ok(runtime.block_on(found)?)
+    let trial = Trial { strategy: args.name.clone(), config, label: args.name.clone(), local };
+    Ok(runtime.block_on(trial::run(plugin, trial, args.timeout.get()))?)
 }
 
 fn show(args: &DiscoverArgs, findings: &Findings, out: &mut dyn Write) -> Result<ExitCode> {
