@@ -148,6 +148,7 @@ impl Current {
             ("node.name", name(&self.config) != name(config)),
             ("api", self.config.api != config.api),
             ("reload", self.config.reload != config.reload),
+            ("state", self.config.state != config.state),
         ];
         let fixed: Fixed = differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
         if fixed.is_empty() { Ok(()) } else { Err(fixed) }

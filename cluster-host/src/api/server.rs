@@ -74,22 +74,32 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let is_tcp = matches!(listener.socket, ListeningSocket::Tcp(_));
+    let router = |stopping: &Stopping| {
+        let shared = Shared {
+            source,
+            subscribers: Arc::new(Semaphore::new(limits.subscribers_max)),
+            stopping: stopping.clone(),
+            keep_alive_interval: limits.keep_alive_interval,
+        };
+        let router = routes::router(Arc::new(shared));
+        if is_tcp { router.layer(middleware::from_fn(guard::loopback_only)) } else { router }
+    };
+    serve_router(listener, router, limits, shutdown).await
+}
+
+/// Serves what a router answers, within the limits, as [`serve`] does. The router is made with what tells of the end.
+pub(super) async fn serve_router(
+    listener: Listener,
+    router: impl FnOnce(&Stopping) -> Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let Listener { socket, place } = listener;
     let acceptor = Acceptor::new(socket)?;
     let (running, stopping) = watch::channel(());
-    let subscribers = Arc::new(Semaphore::new(limits.subscribers_max));
-    let shared = Shared {
-        source,
-        subscribers,
-        stopping: stopping.clone(),
-        keep_alive_interval: limits.keep_alive_interval,
-    };
-    let mut router = routes::router(Arc::new(shared));
-    if matches!(acceptor, Acceptor::Tcp(_)) {
-        router = router.layer(middleware::from_fn(guard::loopback_only));
-    }
     let mut connections = Connections {
-        router,
+        router: router(&stopping),
         stopping,
         places: Arc::new(Semaphore::new(limits.connections_max)),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),

@@ -32,6 +32,7 @@ mod node;
 mod options;
 mod plugins;
 mod problem;
+mod state;
 mod topology;
 mod validate;
 mod warning;
@@ -60,6 +61,7 @@ pub use self::{
     options::{Options, Prune, Restart, Retry},
     plugins::{Hashes, PluginsConfig},
     problem::{Loaded, Problem, Severity},
+    state::StateConfig,
     topology::TopologyConfig,
     validate::validate,
     warning::warnings,
@@ -94,6 +96,9 @@ pub struct Config {
     /// When the configuration and the plugins are read again.
     #[serde(default)]
     pub reload: ReloadConfig,
+    /// What is remembered across restarts.
+    #[serde(default)]
+    pub state: StateConfig,
 }
 
 /// `[reload]`.
@@ -211,6 +216,7 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
         Ok(_) | Err(_) => salvage(document.value, &errors),
     };
     config.plugins.resolve(path);
+    config.state.resolve(path);
     let problems = errors.into_iter().map(|error| lines.problem(path, &error.path, error.message)).collect();
     Ok((Loaded::new(config, path, lines), problems))
 }
@@ -218,7 +224,7 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
 /// Whether a key is of `[plugins]`, or was meant to be.
 fn is_of_plugins(path: &str) -> bool {
     let key = path.split(['.', '[']).next().unwrap_or_default();
-    nearest(key, ["api", "cluster", "node", "plugins", "topologies"]) == Some("plugins")
+    nearest(key, ["api", "cluster", "node", "plugins", "state", "topologies"]) == Some("plugins")
 }
 
 /// The topologies that nothing is wrong with, and all they need to be asked about.

@@ -8,12 +8,10 @@
 //! is meant, it is copied before anything is looked at. The kernel lets nobody write to a sealed copy, not even us.
 
 use std::{
-    ffi::OsString,
     fmt,
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::Path,
+    os::unix::fs::FileExt as _,
     str::FromStr,
 };
 
@@ -78,25 +76,6 @@ pub(super) fn read_chunks(file: &File, mut each: impl FnMut(&[u8])) -> io::Resul
         each(bytes);
         at += bytes.len() as u64;
     }
-}
-
-/// Writes a file that is there whole or not at all, even where the machine stops meanwhile. A file that is there loses
-/// its content by being replaced: whoever has it open keeps it.
-pub(crate) fn write_whole(mut content: impl Read, path: &Path, mode: u32) -> io::Result<()> {
-    let mut temporary = OsString::from(path);
-    temporary.push(".new");
-    let mut write = || {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-        io::copy(&mut content, &mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    let written = write();
-    if written.is_err() {
-        let _nothing_to_remove = fs::remove_file(&temporary);
-    }
-    written
 }
 
 // === impl ContentHash ===

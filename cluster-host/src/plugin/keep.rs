@@ -21,11 +21,12 @@ use std::{
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 
 use super::{
-    content::{self, ContentHash},
+    content::ContentHash,
     inspect::{Directory, Inspected},
     loader,
     pins::Pins,
 };
+use crate::durable;
 
 /// Contents of one plugin file that are kept at most, the one in use among them.
 pub const KEPT_CONTENTS_MAX: usize = 4;
@@ -82,7 +83,7 @@ impl<'a> Keep<'a> {
             touch(&path)?;
         } else {
             let (file, _) = loader::open(inspected).map_err(io::Error::other)?;
-            content::write_whole(&file, &path, MODE)?;
+            durable::write_whole(&file, &path, MODE)?;
         }
         self.prune(&directory, &path)
     }

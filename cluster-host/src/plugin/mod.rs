@@ -27,7 +27,6 @@ mod rollback;
 mod signature;
 mod trust;
 
-pub(crate) use content::write_whole;
 pub use content::{ContentHash, NotAHash};
 pub use identity::{Identity, Offer};
 pub(crate) use inspect::inspect_open;

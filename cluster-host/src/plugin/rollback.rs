@@ -8,12 +8,13 @@ use std::{
 };
 
 use super::{
-    content::{ContentHash, write_whole},
+    content::ContentHash,
     inspect::Inspected,
     listing::PluginFile,
     loader::{self, LoadError},
     registry::Registry,
 };
+use crate::durable::write_whole;
 
 /// Whoever runs the host reads it, and nobody but its owner writes it.
 const MODE: u32 = 0o644;

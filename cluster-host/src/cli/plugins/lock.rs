@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result};
 use super::{DirectoryArgs, configured};
 use crate::{
     cli::{Exit, complain},
-    plugin::{Inspected, Lock, inspect_content, sign_command, signature_path, write_whole},
+    durable::write_whole,
+    plugin::{Inspected, Lock, inspect_content, sign_command, signature_path},
 };
 
 pub(super) const EXAMPLES: &str = "\
