@@ -9,6 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # What is asked for, and the Debian package that has it.
 needed=(
     unshare:util-linux nsenter:util-linux setpriv:util-linux mount:mount
+    script:bsdutils
     ip:iproute2
     nft:nftables
     escript:erlang-base erlc:erlang-base epmd:erlang-base

@@ -28,3 +28,4 @@ mod pins;
 mod plugins_dir;
 mod presence;
 mod reload;
+mod watching;

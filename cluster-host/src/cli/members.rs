@@ -11,6 +11,7 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, plain},
+    watch,
 };
 use crate::{
     api::json::{Member, Members, Vouched},
@@ -21,19 +22,30 @@ use crate::{
 /// Show the members: name, state, links, addresses
 #[derive(Debug, Args)]
 #[command(after_help = "\
+With --watch the table is kept up to date on a terminal, those that are not up first, until
+Ctrl-C. Elsewhere, and with --json, it is followed by a line for each event. A daemon that is
+lost is said to be, and found again.
+
 Examples:
   cluster-host members
+  cluster-host members --watch
   cluster-host members --json | jq -r '.members[] | select(.state == \"up\") | .name'")]
 pub(super) struct MembersArgs {
     #[command(flatten)]
     api: ApiArgs,
-    /// Print {epoch, revision, self, members} as JSON
+    /// Print {epoch, revision, self, members} as JSON; with --watch one event a line, as 'events --json' does
     #[arg(long)]
     json: bool,
+    /// Show what changes, until interrupted
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(super) async fn run(args: MembersArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = Client::new(args.api.api);
+    if args.watch {
+        return watch::run(client, args.json, out).await;
+    }
     let body = client.bytes("/v1/members").await?;
     if args.json {
         out.write_all(&body)?;
@@ -52,21 +64,30 @@ pub(super) fn print(
     now: SystemTime,
     colour: Colour,
 ) -> io::Result<()> {
-    let mut table =
-        Table::new(["NAME", "STATE", "SINCE", "TOPOLOGIES", "INCARNATION", "ADDRESSES", "REASON"]);
+    let mut table = table();
     for member in members {
-        let this = if member.is_self { " (self)" } else { "" };
-        table.row([
-            format!("{}{this}", member.name).into(),
-            Cell::word(&member.state),
-            age(member.since, now).into(),
-            topologies(&member.topologies).into(),
-            member.incarnation.map(|number| number.to_string()).unwrap_or_default().into(),
-            plain(&member.addresses.join(" ")).into(),
-            plain(&reason(member)).into(),
-        ]);
+        row(&mut table, member, now);
     }
     table.print(out, colour)
+}
+
+/// The table's titles.
+pub(super) fn table() -> Table {
+    Table::new(["NAME", "STATE", "SINCE", "TOPOLOGIES", "INCARNATION", "ADDRESSES", "REASON"])
+}
+
+/// Adds a member's row.
+pub(super) fn row(table: &mut Table, member: &Member<'_>, now: SystemTime) {
+    let this = if member.is_self { " (self)" } else { "" };
+    table.row([
+        format!("{}{this}", member.name).into(),
+        Cell::word(&member.state),
+        age(member.since, now).into(),
+        topologies(&member.topologies).into(),
+        member.incarnation.map(|number| number.to_string()).unwrap_or_default().into(),
+        plain(&member.addresses.join(" ")).into(),
+        plain(&reason(member)).into(),
+    ]);
 }
 
 /// `gossip erlang=up`: the link where the topology has one.

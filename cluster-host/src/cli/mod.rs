@@ -14,6 +14,7 @@ mod reload;
 mod run;
 pub mod strategies;
 mod topologies;
+mod watch;
 
 use std::{
     io::{self, Write},

@@ -1,6 +1,7 @@
 //! Printing for people: tables, ages, colour on a terminal.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::{self, IsTerminal as _, StdoutLock, Write},
     time::{Duration, SystemTime},
@@ -130,6 +131,11 @@ impl Table {
 
     /// Prints it; the last column is not padded.
     pub(super) fn print(&self, out: &mut dyn Write, colour: Colour) -> io::Result<()> {
+        self.lines(colour, None).iter().try_for_each(|line| writeln!(out, "{line}"))
+    }
+
+    /// Its lines, the titles first, cut where they are longer than that.
+    pub(super) fn lines(&self, colour: Colour, width_max: Option<usize>) -> Vec<String> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let widths: Vec<usize> = (0..columns)
             .map(|column| {
@@ -137,18 +143,32 @@ impl Table {
                 cells.map(|cell| cell.text.chars().count()).max().unwrap_or_default()
             })
             .collect();
-        for row in &self.rows {
+        let line = |row: &Vec<Cell>| {
             let mut line = String::new();
+            let mut room = width_max.unwrap_or(usize::MAX);
             for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                line.push_str(&colour.paint(&cell.text, cell.paint));
+                let text = shortened(&cell.text, room);
+                line.push_str(&colour.paint(&text, cell.paint));
+                room = room.saturating_sub(width + 2);
+                if room == 0 {
+                    break;
+                }
                 if column + 1 < columns {
-                    let padding = width.saturating_sub(cell.text.chars().count()) + 2;
-                    line.push_str(&" ".repeat(padding));
+                    line.push_str(&" ".repeat(width.saturating_sub(text.chars().count()) + 2));
                 }
             }
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        Ok(())
+            line.trim_end().to_owned()
+        };
+        self.rows.iter().map(line).collect()
+    }
+}
+
+/// The text, or its beginning and a sign that there is more.
+fn shortened(text: &str, width: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(width) {
+        None => text.into(),
+        Some(_) if width == 0 => "".into(),
+        Some(_) => format!("{}…", text.chars().take(width - 1).collect::<String>()).into(),
     }
 }
 

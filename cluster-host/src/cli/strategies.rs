@@ -76,10 +76,15 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<ExitCode
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for (kind, rows) in [("strategy", listing.strategies), ("connector", listing.connectors)] {
-        for Row { name, plugin, version, file } in rows {
-            let file = file.as_deref().unwrap_or("(built in)");
-            writeln!(out, "{kind:<9}  {name:<16}  {plugin} {version}  {file}")?;
+    let all = || listing.strategies.iter().chain(&listing.connectors);
+    let name_width = all().map(|row| row.name.len()).max().unwrap_or_default();
+    let plugin = |row: &Row<'_>| format!("{} {}", row.plugin, row.version);
+    let plugin_width = all().map(|row| plugin(row).len()).max().unwrap_or_default();
+    for (kind, rows) in [("strategy", &listing.strategies), ("connector", &listing.connectors)] {
+        for row in rows {
+            let (name, plugin) = (row.name, plugin(row));
+            let file = row.file.as_deref().unwrap_or("(built in)");
+            writeln!(out, "{kind:<9}  {name:<name_width$}  {plugin:<plugin_width$}  {file}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
