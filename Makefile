@@ -11,8 +11,8 @@ PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The example of a stranger's strategy is a workspace of its own, and is built apart.
 EC2 := examples/strategy-ec2
-# What needs network namespaces, a BEAM, a name server or minisign, or runs Cargo.
-APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip minisign:: --skip authoring::
+# What needs network namespaces, a BEAM, a name server, minisign or a browser, or runs Cargo.
+APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip minisign:: --skip browser:: --skip authoring::
 
 .PHONY: help
 help: ## List the targets
@@ -58,8 +58,8 @@ unit: ## The tests that need loopback only, and those in the documentation
 	$(CARGO) test -- $(APART)
 
 .PHONY: e2e
-e2e: ## The tests that need network namespaces, a BEAM, a name server or minisign, and those that build plugins
-	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns:: minisign:: authoring::
+e2e: ## The tests that need network namespaces, a BEAM, a name server, minisign or a browser, and those that build plugins
+	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns:: minisign:: browser:: authoring::
 	$(CARGO) test --package cluster-host --lib -- minisign::
 	$(CARGO) test --package strategy-epmd --lib -- beam::
 	$(CARGO) test --package strategy-dns --lib -- knot::

@@ -17,6 +17,7 @@ needed=(
     openssl:openssl
     knotd:knot knotc:knot
     minisign:minisign
+    chromium:chromium chromedriver:chromium-driver
     python3:python3
 )
 

@@ -2,14 +2,15 @@
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
 //! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS,
-//! `minisign::` minisign, `authoring::` Cargo and a minute; where they are missing these tests fail and say so, and
-//! `make check` leaves them out. The rest needs loopback only.
+//! `minisign::` minisign, `browser::` Chromium, `authoring::` Cargo and a minute; where they are missing these tests fail
+//! and say so, and `make check` leaves them out. The rest needs loopback only.
 #![cfg(test)]
 
 mod api;
 mod authoring;
 mod basic;
 mod beam;
+mod browser;
 mod c_strategy;
 mod discover;
 mod dns;

@@ -7,6 +7,7 @@
 //! | `/v1/members/NAME` | all that is known of one node: why it is a member, or why not |
 //! | `/v1/events` | server-sent events: `id` is the cursor `EPOCH:REVISION`, `data` the event as JSON |
 //! | `/v1/topologies` | `{epoch, revision, topologies}` |
+//! | `/` | the live page, see `page` |
 //!
 //! `/v1/events` begins with one `resync`, which has all members; after `?since=CURSOR` (or the header
 //! `Last-Event-ID`) it begins with the next event, or with a `resync` where the cursor is not known any more. With
@@ -18,6 +19,7 @@
 mod guard;
 pub mod json;
 mod listen;
+mod page;
 mod problem;
 mod routes;
 mod server;

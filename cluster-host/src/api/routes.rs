@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    json,
+    json, page,
     problem::Problem,
     source::Source,
     stream::{End, EventStream, MemberList},
@@ -51,6 +51,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/topologies", get(topologies))
         .route("/v1/reload", post(reload))
+        .merge(page::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)

@@ -488,3 +488,22 @@ fn resident_kib() -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
+
+/// The page is at `/`, on the Unix socket and over TCP, where the guard is before it as before the rest; it is only read.
+#[tokio::test]
+async fn page() {
+    let server = Server::start(fake(), Limits::default());
+    let document = raw(&server, &["GET / HTTP/1.1", "host: localhost"]).await;
+    assert!(document.starts_with("HTTP/1.1 200") && document.contains("<!doctype html>"), "{document}");
+    assert!(raw(&server, &["POST / HTTP/1.1", "host: localhost"]).await.starts_with("HTTP/1.1 405"));
+    server.stop().await;
+    let server = Server::start_tcp(fake(), Limits::default());
+    for path in ["/", "/page.css", "/page.js"] {
+        let get = format!("GET {path} HTTP/1.1");
+        assert!(raw(&server, &[&get, "host: localhost"]).await.starts_with("HTTP/1.1 200"), "{path}");
+        assert!(raw(&server, &[&get, "host: evil.example"]).await.starts_with("HTTP/1.1 403"), "{path}");
+        let head = raw(&server, &[&format!("HEAD {path} HTTP/1.1"), "host: localhost"]).await;
+        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
+    }
+    server.stop().await;
+}
