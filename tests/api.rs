@@ -255,5 +255,8 @@ fn explain() {
     assert!(text.contains(BOB) && text.contains("lan"), "{text}");
     let (code, _, errors) = outcome(&alice.ask("explain nobody@127.0.0.1"));
     assert_eq!(code, Some(1), "{errors}");
+    for part in ["  lan  gossip, running; last answered ", "at its host is ", BOB] {
+        assert!(errors.contains(part), "{part:?} in {errors}");
+    }
     assert!(errors.contains("nobody@127.0.0.1"), "{errors}");
 }

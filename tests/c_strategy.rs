@@ -85,6 +85,17 @@ fn described_and_checked() {
     assert!(code == Some(1) && (out.clone() + &errors).contains("file: is missing"), "{out}{errors}");
 }
 
+/// A plugin that was built before there were diagnoses is not asked for one, and the doctor goes on.
+#[test]
+fn examined() {
+    let plugins = Plugins::with(&[]);
+    build(&plugins, NAME, ("", ""));
+    let machines = plugins.path().join("machines");
+    fs::write(&machines, "a@h1 b@h2\n").unwrap();
+    let patient = crate::doctor::Patient::new(&config(machines.to_str().unwrap()), plugins.path());
+    patient.examine().check_well();
+}
+
 /// A table without a function that there must be is refused in one line.
 #[test]
 fn incomplete() {

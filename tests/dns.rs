@@ -11,6 +11,9 @@ use std::{
 #[expect(dead_code, reason = "the tests of the crate use more of it")]
 mod server;
 
+#[path = "doctor/dns.rs"]
+mod doctor;
+
 use test_ports::lasting_port;
 
 use self::server::Knot;

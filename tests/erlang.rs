@@ -4,6 +4,8 @@
 //! Every test has an epmd of its own, so that nodes of one name do not meet and nothing is left behind.
 
 mod beam;
+#[path = "doctor/erlang.rs"]
+mod doctor;
 mod epmd;
 mod examples;
 mod faults;

@@ -3,6 +3,8 @@
 
 mod access;
 mod cluster;
+#[path = "doctor/kubernetes.rs"]
+mod doctor;
 mod mistakes;
 mod outages;
 mod relay;

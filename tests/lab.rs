@@ -12,6 +12,8 @@
 //! (netem is not), and it counts what it drops.
 
 mod black_hole;
+#[path = "doctor/lab.rs"]
+mod doctor;
 mod hosts;
 mod loss;
 mod partition;
@@ -139,6 +141,10 @@ impl Lab {
             tool("ip", &["-netns", &format!("n{host}"), "-batch", "-"], &inside);
         }
         lab
+    }
+
+    pub(crate) fn plugins(&self) -> &Path {
+        self.plugins.path()
     }
 
     /// The numbers of the hosts.

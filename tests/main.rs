@@ -14,6 +14,7 @@ mod browser;
 mod c_strategy;
 mod discover;
 mod dns;
+mod doctor;
 mod erlang;
 mod exits;
 mod faults;

@@ -30,6 +30,7 @@ mod client;
 mod clock;
 pub mod config;
 pub mod connectors;
+mod doctor;
 mod durable;
 mod host;
 mod inbox;

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cluster_core::{Completeness, Health, Node, NodeList, NodeName, Report};
 use cluster_sdk::{
-    LocalNode, OfferKind,
+    Inquiry, LocalNode, OfferKind, Rung,
     abi::host::{
-        Exit, ExitKind, HostInterface, InstanceStatus, LogRecord, PluginError, Refused, Start, StopReason,
+        Exit, ExitKind, HostInterface, InstanceStatus, LogRecord, Offer, PluginError, Refused, Start,
+        StopReason,
     },
 };
 use serde_json::Value;
@@ -77,6 +78,7 @@ pub(crate) async fn run(plugin: &Plugin, trial: Trial, within: Duration) -> Resu
         topology: label,
         local: LocalNode { present: false, ..local },
         log_level: LevelFilter::current(),
+        diagnose: None,
     };
     let instance = plugin.start(&start, Arc::new(listener))?;
     let mut findings = Findings::default();
@@ -85,6 +87,50 @@ pub(crate) async fn run(plugin: &Plugin, trial: Trial, within: Duration) -> Resu
     // What it says beside: a reason, the rest of a view.
     findings.listen(&mut words, STOP_WITHIN, Findings::is_over).await;
     Ok(findings)
+}
+
+/// Has a strategy or a connector make a diagnosis, of a node or of what all need. `None` where it does not know how.
+///
+/// # Errors
+/// Why it gave none.
+pub(crate) async fn diagnose(
+    plugin: &Plugin,
+    (kind, trial): (OfferKind, Trial),
+    node: Option<&Node>,
+    within: Duration,
+) -> Result<Option<Vec<Rung>>, String> {
+    let Trial { strategy: name, config, label, local } = trial;
+    let offers = plugin.describe().map_err(|error| error.to_string())?;
+    let is_it = |offer: &Offer| offer.kind == kind && offer.name == name;
+    if !offers.iter().any(|offer| is_it(offer) && offer.diagnoses) {
+        return Ok(None);
+    }
+    let (listener, mut words) = Listener::new(&label);
+    let start = Start {
+        kind,
+        name,
+        config,
+        topology: label,
+        local: LocalNode { present: false, ..local },
+        log_level: LevelFilter::current(),
+        diagnose: Some(Inquiry::about(node)),
+    };
+    let instance = plugin.start(&start, Arc::new(listener)).map_err(|error| error.to_string())?;
+    let mut findings = Findings::default();
+    findings.listen(&mut words, within, Findings::is_over).await;
+    let Some(exit) = findings.exit.take() else {
+        instance.stop(StopReason::Restart, STOP_WITHIN);
+        findings.listen(&mut words, STOP_WITHIN, Findings::is_over).await;
+        return Err(format!("no answer within {} s", within.as_secs()));
+    };
+    match (exit.kind, &exit.reason) {
+        (ExitKind::Finished, Some(told)) => {
+            let rungs = serde_json::from_str(told);
+            rungs.map(Some).map_err(|error| format!("it told what is no list of rungs: {error}"))
+        }
+        (ExitKind::Finished, None) => Ok(Some(Vec::new())),
+        _ => Err(exit.to_string()),
+    }
 }
 
 // === impl Listener ===

@@ -130,6 +130,7 @@ impl Unit {
             topology: self.spec.label(),
             local: around.presence.local().clone(),
             log_level: LevelFilter::current(),
+            diagnose: None,
         };
         let instance = self.spec.plugin.start(&start, Arc::clone(&voice) as _);
         let instance = instance.map_err(|error| Exit::Failed(format!("cannot be started: {error}")))?;

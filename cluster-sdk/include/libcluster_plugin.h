@@ -115,7 +115,7 @@ typedef struct {
     uint32_t kind;
     libcluster_bytes name;
     libcluster_bytes config;  /* JSON */
-    libcluster_bytes context; /* JSON: topology, local, log_level */
+    libcluster_bytes context; /* JSON: topology, local, log_level; diagnose only where describe said diagnoses */
     const libcluster_host *host;
     const void *host_ctx;
 } libcluster_start;
@@ -126,7 +126,9 @@ typedef struct {
     const void *reserved;
     uint64_t (*ping)(uint64_t value);
     /* A JSON list of objects with kind ("strategy", "connector"), name, description, schema; of a connector also links
-     * ("own", "outlive"), by_address, local_node. */
+     * ("own", "outlive"), by_address, local_node. Whoever says "diagnoses": true is also started with the key diagnose
+     * (in it node: name, addresses, attributes; or nothing): it then does none of its work, and exits FINISHED with a JSON
+     * list of objects rung, verdict ("pass", "warn", "fail", "skipped"), evidence, fix as its reason. */
     uint32_t (*describe)(libcluster_sink sink);
     /* A JSON list of objects with path and message: what is wrong with a config. With another code than OK a text. */
     uint32_t (*validate)(uint32_t kind, libcluster_bytes name, libcluster_bytes config, libcluster_bytes local,

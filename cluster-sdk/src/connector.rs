@@ -27,6 +27,7 @@ use crate::{
     abi::table::{OperationCode, OutcomeCode},
     config::ConfigError,
     context::{Context, StopReason},
+    diagnosis::Rung,
     instance::Command,
     local::{LocalIdentity, LocalNode, LocalReport},
     runtime::{Ended, caught, stop_asked, until_stopped},
@@ -105,6 +106,31 @@ pub trait Connector: Sized + 'static {
     /// Whatever kept it from knowing.
     fn list(&self) -> impl Future<Output = Result<Option<Vec<NodeName>>>> {
         std::future::ready(Ok(None))
+    }
+
+    /// What can be said of why a node is not linked, for `cluster-host doctor`; without a node, of what all links need:
+    /// rungs, the first ones first. In place of [`Connector::start`], beside a connector that may be running, so it must
+    /// make no link that stays and take nothing (no name, no port) that the other needs. It is given some seconds.
+    ///
+    /// ```
+    /// # use cluster_sdk::{Node, Rung};
+    /// async fn dial(node: &Node) -> Vec<Rung> {
+    ///     let Some(address) = node.addresses().next() else {
+    ///         return vec![Rung::fail("address", "its source names none", "give [node].addresses on that node")];
+    ///     };
+    ///     vec![match tokio::net::TcpStream::connect(address).await {
+    ///         Ok(_closed_at_once) => Rung::pass("tcp", format!("{address} accepts")),
+    ///         Err(err) => Rung::fail("tcp", format!("{address}: {err}"), "is the service running there?"),
+    ///     }]
+    /// }
+    /// ```
+    fn diagnose(
+        config: &Self::Config,
+        node: Option<&Node>,
+        local: &LocalNode,
+    ) -> impl Future<Output = Vec<Rung>> {
+        let _: (&Self::Config, Option<&Node>, &LocalNode) = (config, node, local);
+        std::future::ready(Vec::new())
     }
 
     /// The end: operations have been dropped, no more follow. It is given until the deadline of the stop.

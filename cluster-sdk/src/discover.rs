@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
-use crate::{config::ConfigError, context::Context, local::LocalNode};
+use crate::{config::ConfigError, context::Context, diagnosis::Rung, local::LocalNode};
 
 /// A strategy that looks up who is there. The SDK asks again and again: [`Discover::interval`] apart, give or take a
 /// tenth, and with growing waits while it fails. A failure leaves in place what was found before.
@@ -66,6 +66,12 @@ pub trait Discover: Sized + 'static {
     /// # Errors
     /// Whatever kept it from knowing who is there. Never an empty view in its place.
     fn discover(config: &Self::Config, ctx: &Context) -> impl Future<Output = Result<View>>;
+
+    /// As [`Strategy::diagnose`](crate::Strategy::diagnose).
+    fn diagnose(config: &Self::Config, local: &LocalNode) -> impl Future<Output = Vec<Rung>> {
+        let _: (&Self::Config, &LocalNode) = (config, local);
+        std::future::ready(Vec::new())
+    }
 }
 
 /// Asks for ever.

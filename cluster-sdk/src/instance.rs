@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     connector::Operation,
     context::{Shared, Stop, StopReason},
+    diagnosis::Inquiry,
     local::LocalNode,
     offer::{OfferDef, OfferKind},
     runtime,
@@ -31,6 +32,9 @@ pub(crate) struct Launch {
     /// How often the host wants a sign of life; absent where it can see for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) heartbeat_ms: Option<u64>,
+    /// It is started for a diagnosis alone: of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) diagnose: Option<Inquiry>,
 }
 
 /// What the body of an instance's thread is told beside its work.
@@ -38,6 +42,7 @@ pub(crate) struct Launch {
 pub(crate) struct Settings {
     pub(crate) log_level: String,
     pub(crate) heartbeat: Option<Duration>,
+    pub(crate) diagnose: Option<Inquiry>,
     pub(crate) clock: Clock,
 }
 
@@ -67,7 +72,12 @@ impl Thread {
     ) -> io::Result<Self> {
         let clock = Clock::of_this_start();
         let heartbeat = launch.heartbeat_ms.map(|ms| Duration::from_millis(ms.max(1)));
-        let settings = Settings { log_level: launch.log_level, heartbeat, clock: clock.clone() };
+        let settings = Settings {
+            log_level: launch.log_level,
+            heartbeat,
+            diagnose: launch.diagnose,
+            clock: clock.clone(),
+        };
         let shared = Arc::new(Shared::new(launch.topology, launch.local, link));
         let (commands, received) = mpsc::unbounded_channel();
         let thread = Builder::new().name(shared.topology.clone());

@@ -13,6 +13,7 @@ use crate::{
     config::{self, ConfigError},
     connector::{self, Connector},
     context::Context,
+    diagnosis::{self, Inquiry},
     discover::{self, Discover},
     instance::Command,
     local::LocalNode,
@@ -28,6 +29,7 @@ pub struct OfferDef {
     describe: fn() -> Value,
     pub(crate) validate: fn(Value, &LocalNode) -> Vec<ConfigError>,
     pub(crate) run: fn(Value, Context, mpsc::UnboundedReceiver<Command>) -> Work,
+    pub(crate) diagnose: fn(Value, Context, Inquiry) -> Work,
 }
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = Ended>>>;
@@ -93,6 +95,12 @@ impl OfferDef {
                     until_stopped(&shared, async { S::run(parse(config)?, ctx).await }).await
                 })
             },
+            diagnose: |config, ctx, _| {
+                Box::pin(async move {
+                    let work = async { Ok(S::diagnose(&parse(config)?, &ctx.local()).await) };
+                    diagnosis::answer(ctx.shared(), work).await
+                })
+            },
         }
     }
 
@@ -108,6 +116,12 @@ impl OfferDef {
                 Box::pin(async move {
                     let shared = std::sync::Arc::clone(ctx.shared());
                     until_stopped(&shared, async { discover::poll::<D>(parse(config)?, ctx).await }).await
+                })
+            },
+            diagnose: |config, ctx, _| {
+                Box::pin(async move {
+                    let work = async { Ok(D::diagnose(&parse(config)?, &ctx.local()).await) };
+                    diagnosis::answer(ctx.shared(), work).await
                 })
             },
         }
@@ -137,6 +151,15 @@ impl OfferDef {
                     }
                 })
             },
+            diagnose: |config, ctx, question| {
+                Box::pin(async move {
+                    let work = async {
+                        let (config, node) = (parse(config)?, question.node()?);
+                        Ok(C::diagnose(&config, node.as_ref(), &ctx.local()).await)
+                    };
+                    diagnosis::answer(ctx.shared(), work).await
+                })
+            },
         }
     }
 }
@@ -155,7 +178,7 @@ pub(crate) fn describe_all(offers: &[OfferDef]) -> Value {
 fn describe<C: JsonSchema>(kind: OfferKind, name: &str) -> Value {
     let schema = SchemaGenerator::default().into_root_schema_for::<C>();
     let description = schema.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-    json!({ "kind": kind, "name": name, "description": description, "schema": schema })
+    json!({ "kind": kind, "name": name, "description": description, "schema": schema, "diagnoses": true })
 }
 
 fn validate<C: DeserializeOwned + JsonSchema>(

@@ -35,6 +35,8 @@ const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum Ended {
     /// By itself.
     Returned(Result<()>),
+    /// By itself, with something to tell: a diagnosis.
+    Told(String),
     /// It was asked to; with what went wrong on the way, if anything.
     Stopped(Option<String>),
 }
@@ -52,6 +54,7 @@ pub(crate) fn run(
     let ended = guarded(|| work(offer, config, shared, commands, settings)).and_then(|ended| ended);
     let (kind, reason) = match ended {
         Ok(Ended::Returned(Ok(()))) => (ExitCode::FINISHED, String::new()),
+        Ok(Ended::Told(text)) => (ExitCode::FINISHED, text),
         Ok(Ended::Returned(Err(err))) => (ExitCode::FAILED, format!("{err:#}")),
         Ok(Ended::Stopped(trouble)) => (ExitCode::STOPPED, trouble.unwrap_or_default()),
         Err(Panicked(message)) => (ExitCode::PANICKED, message),
@@ -87,7 +90,10 @@ fn work(
     let ended = guarded(|| {
         let ended = settings.clock.run(&runtime, &tasks, async {
             spawn_local(send_counters(Arc::clone(shared)));
-            (offer.run)(config, context, commands).await
+            match &settings.diagnose {
+                Some(question) => (offer.diagnose)(config, context, question.clone()).await,
+                None => (offer.run)(config, context, commands).await,
+            }
         });
         ended.unwrap_or(Ended::Stopped(None))
     });

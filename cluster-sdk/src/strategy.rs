@@ -6,7 +6,7 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{config::ConfigError, context::Context, local::LocalNode};
+use crate::{config::ConfigError, context::Context, diagnosis::Rung, local::LocalNode};
 
 /// A strategy that reports whenever it has something to say: one that watches an API, or hears others.
 ///
@@ -57,4 +57,12 @@ pub trait Strategy: Sized + 'static {
     /// # Errors
     /// An error ends this instance; the host starts another one as its restart policy says. What was reported stands.
     fn run(config: Self::Config, ctx: Context) -> impl Future<Output = Result<()>>;
+
+    /// What can be said of why nobody is found, for `cluster-host doctor`: the rungs from its config to its source,
+    /// the first ones first. In place of [`Strategy::run`], so it announces and reports nothing. It is given some
+    /// seconds. Where it knows nothing beyond the health that a run tells, there is none.
+    fn diagnose(config: &Self::Config, local: &LocalNode) -> impl Future<Output = Vec<Rung>> {
+        let _: (&Self::Config, &LocalNode) = (config, local);
+        std::future::ready(Vec::new())
+    }
 }

@@ -442,10 +442,50 @@ fn host_panics() {
         topology: "bad".to_owned(),
         local: setting.local,
         log_level: LevelFilter::TRACE,
+        diagnose: None,
     };
     let running = plugin.start(&start, Arc::new(BadHost(exits))).unwrap();
     let exit = exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
     assert_eq!(exit.to_string(), "failed: host could not take the report");
+    drop(running);
+}
+
+/// Hears of the end of an instance that has nothing else to say.
+struct Ear(std::sync::mpsc::Sender<Exit>);
+
+impl HostInterface for Ear {
+    fn log(&self, record: &LogRecord<'_>) {
+        panic!("{record:?}");
+    }
+    fn report(&self, report: Report) -> Result<(), Refused> {
+        panic!("{report:?}");
+    }
+    fn status(&self, status: InstanceStatus) {
+        panic!("{status:?}");
+    }
+    fn exited(&self, exit: Exit) {
+        self.0.send(exit).unwrap();
+    }
+}
+
+/// An instance for a diagnosis says that it can be one, does none of its work, and ends with what it has to tell.
+#[test]
+fn diagnoses() {
+    let plugin = LoadedPlugin::from_entry(plugin()).unwrap();
+    assert!(plugin.describe().unwrap().iter().all(|offer| offer.diagnoses));
+    let (exits, exited) = std::sync::mpsc::channel();
+    let start = Start {
+        kind: cluster_sdk::OfferKind::Strategy,
+        name: "scripted".to_owned(),
+        config: json!({ "steps": ["log", { "degraded": "x" }, { "report": ["a@h"] }] }),
+        topology: "ill".to_owned(),
+        local: LocalNode::default(),
+        log_level: LevelFilter::TRACE,
+        diagnose: Some(cluster_sdk::Inquiry::about(None)),
+    };
+    let running = plugin.start(&start, Arc::new(Ear(exits))).unwrap();
+    let exit = exited.recv_timeout(cluster_sdk::testing::PATIENCE).unwrap();
+    assert_eq!(exit, Exit { kind: ExitKind::Finished, reason: Some("[]".to_owned()) });
     drop(running);
 }
 
@@ -476,6 +516,7 @@ fn heartbeats() {
         topology: "alive".to_owned(),
         local: LocalNode::default(),
         log_level: LevelFilter::OFF,
+        diagnose: None,
     };
     let heartbeat = Some(Duration::from_millis(1));
     let running = plugin.start_with(&start(json!(["healthy", "wait"])), heartbeat, Arc::new(Calls(calls)));
@@ -552,6 +593,7 @@ fn shared_tracing() {
         topology: "blue".to_owned(),
         local: LocalNode::default(),
         log_level: LevelFilter::TRACE,
+        diagnose: None,
     };
     tracing::subscriber::with_default(collector.clone(), || {
         let plugin = LoadedPlugin::from_entry(plugin()).unwrap();

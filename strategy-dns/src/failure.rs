@@ -100,7 +100,7 @@ impl fmt::Display for Failure {
                     ),
                     Some(other) => write!(f, "though it has {other} records: the server is wrong"),
                     None => f.write_str(
-                        "there is no such name: is it misspelt? A headless Service has none while no pod is ready, \
+                        "there is no such name; is it misspelt? A headless Service has none while no pod is ready, \
                          unless publishNotReadyAddresses is true",
                     ),
                 }
@@ -156,7 +156,7 @@ mod tests {
         };
         assert_eq!(
             missing.to_string(),
-            "api.a.example., api. at 127.0.0.1:53: NXDOMAIN, there is no such name: is it misspelt? A headless Service \
+            "api.a.example., api. at 127.0.0.1:53: NXDOMAIN, there is no such name; is it misspelt? A headless Service \
              has none while no pod is ready, unless publishNotReadyAddresses is true"
         );
         let silent = Fault::Silent { within: Duration::from_millis(1_500), port: 53 };

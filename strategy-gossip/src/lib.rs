@@ -30,7 +30,7 @@ mod wire;
 pub use allow::{Network, NetworkError};
 pub use config::{Config, Target, TargetError};
 
-use cluster_sdk::{ConfigError, Context, LocalNode, Result, Strategy, export_plugin};
+use cluster_sdk::{ConfigError, Context, LocalNode, Result, Rung, Strategy, export_plugin};
 
 /// The strategy `gossip`.
 #[derive(Debug)]
@@ -46,6 +46,10 @@ impl Strategy for Gossip {
 
     async fn run(config: Config, ctx: Context) -> Result<()> {
         runtime::run(config, &ctx).await
+    }
+
+    async fn diagnose(config: &Config, local: &LocalNode) -> Vec<Rung> {
+        runtime::diagnosis::diagnose(config, local).await
     }
 }
 

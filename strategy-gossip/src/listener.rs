@@ -9,7 +9,7 @@ use crate::{
     cipher::{BLOCK_BYTES, Cipher, SEALED_BYTES_MIN},
     roster::{Heard, Message, Roster},
     verdict::Verdict,
-    wire::{DATAGRAM_READ_BYTES_MAX, Heartbeat, Subject, WireError},
+    wire::{DATAGRAM_READ_BYTES_MAX, Heartbeat, Subject, WireError, is_probe},
 };
 
 /// Other clusters that are named in the log. Their datagrams are counted beyond that too.
@@ -77,14 +77,18 @@ impl Listener {
         if bytes.len() > DATAGRAM_READ_BYTES_MAX {
             return Verdict::TooLarge;
         }
+        if is_probe(bytes) {
+            return Verdict::Probe;
+        }
         let looks_sealed = looks_sealed(bytes);
         let mut scratch = std::mem::take(&mut self.scratch);
-        let verdict = match open(&self.envelope, bytes).map(|plain| Heartbeat::decode(plain, &mut scratch)) {
-            None => Verdict::Undecipherable,
-            Some(Err(WireError::NoPrefix)) if looks_sealed => Verdict::Undecipherable,
-            Some(Err(_)) => Verdict::Malformed,
-            Some(Ok(heartbeat)) => self.handle_heartbeat(now, &heartbeat),
-        };
+        let verdict =
+            match open_sealed(&self.envelope, bytes).map(|plain| Heartbeat::decode(plain, &mut scratch)) {
+                None => Verdict::Undecipherable,
+                Some(Err(WireError::NoPrefix)) if looks_sealed => Verdict::Undecipherable,
+                Some(Err(_)) => Verdict::Malformed,
+                Some(Ok(heartbeat)) => self.handle_heartbeat(now, &heartbeat),
+            };
         self.scratch = scratch;
         verdict
     }
@@ -175,7 +179,8 @@ impl Listener {
     }
 }
 
-fn open<'a>(envelope: &Envelope, bytes: &'a mut [u8]) -> Option<&'a [u8]> {
+/// What is in a datagram; nothing where it cannot be opened.
+pub(crate) fn open_sealed<'a>(envelope: &Envelope, bytes: &'a mut [u8]) -> Option<&'a [u8]> {
     match envelope {
         Envelope::Plain => Some(bytes),
         Envelope::Sealed(cipher) => cipher.open(bytes),
@@ -185,7 +190,7 @@ fn open<'a>(envelope: &Envelope, bytes: &'a mut [u8]) -> Option<&'a [u8]> {
 
 /// Whether a datagram without the prefix has the size of a sealed one: junk may have too, but a secret that only
 /// the others have is the likely reason.
-fn looks_sealed(bytes: &[u8]) -> bool {
+pub(crate) fn looks_sealed(bytes: &[u8]) -> bool {
     bytes.len() >= SEALED_BYTES_MIN && bytes.len().is_multiple_of(BLOCK_BYTES)
 }
 

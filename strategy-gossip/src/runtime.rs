@@ -4,6 +4,7 @@
 //! later, names are resolved beside it, and of a flood it takes a batch at a time, looking at the clock and at the
 //! stop in between.
 
+pub(crate) mod diagnosis;
 mod resolver;
 mod session;
 mod socket;

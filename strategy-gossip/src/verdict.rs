@@ -29,10 +29,12 @@ pub(crate) enum Verdict {
     Stale,
     /// One name more than [`crate::roster::MEMBERS_MAX`].
     OverMembersMax,
+    /// Of somebody who looks whether datagrams come through.
+    Probe,
 }
 
 /// Every verdict, in the order of their numbers.
-pub(crate) const VERDICTS: [Verdict; 13] = [
+pub(crate) const VERDICTS: [Verdict; 14] = [
     Verdict::Accepted,
     Verdict::Goodbye,
     Verdict::Own,
@@ -46,6 +48,7 @@ pub(crate) const VERDICTS: [Verdict; 13] = [
     Verdict::NotAllowed,
     Verdict::Stale,
     Verdict::OverMembersMax,
+    Verdict::Probe,
 ];
 
 /// How many datagrams got which verdict.
@@ -71,12 +74,13 @@ impl Verdict {
             Self::NotAllowed => "datagrams_not_allowed",
             Self::Stale => "datagrams_stale",
             Self::OverMembersMax => "datagrams_over_members_max",
+            Self::Probe => "datagrams_probe",
         }
     }
 
     /// Whether it was a heartbeat, whoever sent it: then the network carries heartbeats.
     pub(crate) fn is_heartbeat(self) -> bool {
-        !matches!(self, Self::Malformed | Self::Undecipherable | Self::TooLarge)
+        !matches!(self, Self::Malformed | Self::Undecipherable | Self::TooLarge | Self::Probe)
     }
 }
 

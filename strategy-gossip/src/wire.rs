@@ -25,11 +25,21 @@ use crate::etf::{EtfError, Reader, VERSION, write_atom, write_binary, write_map}
 
 /// What every heartbeat begins with.
 pub(crate) const PREFIX: &[u8] = b"heartbeat::";
+/// What a diagnosis sends in place of a heartbeat; its last five bytes are random. libcluster looks at nothing without the
+/// prefix and, with a secret, at nothing below 16 bytes.
+pub(crate) const PROBE: &[u8; PROBE_BYTES] = b"lc-rs probe....";
+/// Its length.
+pub(crate) const PROBE_BYTES: usize = 15;
 /// Bytes that a datagram of ours has at most: it fits in one packet nearly everywhere, so a lost packet costs one
 /// heartbeat and a stranger cannot make routers reassemble.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 1_400;
 /// Bytes of a datagram that are read at most, and to which a compressed term is inflated at most.
 pub(crate) const DATAGRAM_READ_BYTES_MAX: usize = 8_192;
+
+/// Whether a datagram is such a probe.
+pub(crate) fn is_probe(datagram: &[u8]) -> bool {
+    datagram.len() == PROBE_BYTES && datagram.get(..PROBE_BYTES - 5) == PROBE.get(..PROBE_BYTES - 5)
+}
 
 /// Who a datagram speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]

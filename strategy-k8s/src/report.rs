@@ -14,12 +14,15 @@ pub(crate) fn of_trouble(trouble: &Trouble, plural: &str, place: &str, server: &
     let words = &trouble.words;
     match trouble.kind {
         Kind::Unauthenticated => format!(
-            "{server} does not take our token: {words}; it is expired or of another cluster, and is read anew at each try"
+            "{server} does not take our token: {words}; it is expired or of another cluster: write a good one to its file, which is read anew at each try"
         ),
         Kind::Forbidden => format!("may not {step} {plural} in {place} at {server}: {words}"),
         Kind::Unknown => format!("{server} has no {plural}: {words}"),
         Kind::Expired | Kind::Garbled | Kind::Failed => {
-            format!("cannot {step} {plural} in {place} at {server}: {words}")
+            let is_alone = words.contains("tcp connect error");
+            let hint =
+                if is_alone { "; is the control plane up, and is kubernetes_master right?" } else { "" };
+            format!("cannot {step} {plural} in {place} at {server}: {words}{hint}")
         }
     }
 }

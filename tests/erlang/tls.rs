@@ -8,13 +8,13 @@ use super::{A, ALL, B, C, Pair, Site, by_epmd, need, wait_formed, wait_refused};
 use crate::host::private_directory;
 
 /// Certificates, and the options that name them.
-struct Certificates(TempDir);
+pub(super) struct Certificates(TempDir);
 
 // === impl Certificates ===
 
 impl Certificates {
     /// An authority of its own, and one certificate by it for all nodes of this machine.
-    fn make() -> Self {
+    pub(super) fn make() -> Self {
         need("openssl", "openssl");
         let directory = private_directory();
         let at = directory.path();
@@ -40,13 +40,13 @@ impl Certificates {
     }
 
     /// The arguments of a node.
-    fn arguments(&self) -> [String; 4] {
+    pub(super) fn arguments(&self) -> [String; 4] {
         let options = self.0.path().join("dist.conf").to_str().unwrap().to_owned();
         ["-proto_dist", "inet_tls", "-ssl_dist_optfile", &options].map(str::to_owned)
     }
 
     /// The options of a host.
-    fn options(&self) -> String {
+    pub(super) fn options(&self) -> String {
         let (ca, node, key) = self.files();
         format!(
             "tls = {{ cacertfile = \"{ca}\", certfile = \"{node}\", keyfile = \"{key}\", verify = \"verify_peer\" }}"

@@ -90,6 +90,7 @@ fn measured_inside(plugin: LoadedPlugin) -> Result<BTreeMap<String, u64>, Box<dy
         topology: "bench".to_owned(),
         local: LocalNode::default(),
         log_level: tracing::level_filters::LevelFilter::WARN,
+        diagnose: None,
     };
     let running = plugin.start(&start, Arc::new(Ear { told, last: Mutex::new(None) }))?;
     let counters = loop {

@@ -13,10 +13,10 @@ use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure, complain,
-    output::{Colour, age, pairs, plain, until},
+    output::{Colour, age, count, headline, pairs, plain, until},
 };
 use crate::{
-    api::json::{Attempt, Explanation, Link, Members, Precision, Time, Vouch},
+    api::json::{Attempt, Explanation, Link, Member, Members, Precision, Time, Topologies, Topology, Vouch},
     client::{Client, ClientError, encode},
     clock,
 };
@@ -50,7 +50,10 @@ pub(super) async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<Exit, 
     }
     let body = match client.bytes(&format!("/v1/members/{}", encode(&args.node))).await {
         Err(ClientError::Refused { status: StatusCode::NOT_FOUND, detail }) => {
-            complain(&format!("{detail}{}", hint(&client, &args.node).await?));
+            let mut around = Vec::new();
+            ask_around(&mut around, &client, &args.node).await?;
+            let (hint, around) = (hint(&client, &args.node).await?, String::from_utf8_lossy(&around));
+            complain(&format!("{detail}{hint}\n{}", around.trim_end()));
             return Ok(Exit::NotSo);
         }
         answer => answer?,
@@ -59,10 +62,54 @@ pub(super) async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<Exit, 
         out.write_all(&body)?;
         writeln!(out)?;
     } else {
-        print(out, &client.read(&body)?, clock::now().wall, Colour::of_stdout())?;
+        let known: Explanation<'_> = client.read(&body)?;
+        print(out, &known, clock::now().wall, Colour::of_stdout())?;
+        if known.member.is_none() {
+            writeln!(out)?;
+            ask_around(out, &client, &args.node).await?;
+        }
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// Of a node that nobody vouches for: who was asked, and who is like it.
+async fn ask_around(out: &mut dyn Write, client: &Client, node: &str) -> Result<(), Failure> {
+    let (topologies, members) = (client.bytes("/v1/topologies").await?, client.bytes("/v1/members").await?);
+    let topologies: Topologies<'_> = client.read(&topologies)?;
+    let members: Members<'_> = client.read(&members)?;
+    print_around(out, node, (&topologies.topologies, &members.members), clock::now().wall)?;
+    Ok(())
+}
+
+/// What would make a node known: a topology whose strategy names it.
+pub(super) fn print_around(
+    out: &mut dyn Write,
+    node: &str,
+    (topologies, members): (&[Topology<'_>], &[Member<'_>]),
+    now: SystemTime,
+) -> io::Result<()> {
+    writeln!(out, "it would be known if one of these named it")?;
+    for topology in topologies {
+        let Topology { name, strategy, health, .. } = topology;
+        let last = match topology.last_report {
+            Some(at) => format!("last answered {} ago", age(at, now)),
+            None => "never answered yet".to_owned(),
+        };
+        let names = count(usize::try_from(topology.members).unwrap_or(usize::MAX), "member");
+        write!(out, "  {name}  {strategy}, {health}; {last}; names {names}")?;
+        match topology.reason.as_deref() {
+            Some(reason) => writeln!(out, ": {}", headline(reason))?,
+            None => writeln!(out)?,
+        }
+    }
+    let host = node.rsplit('@').next().unwrap_or_default();
+    let there = members.iter().filter(|member| member.name.rsplit('@').next() == Some(host));
+    let there: Vec<String> = there.map(|member| format!("{} ({})", member.name, member.state)).collect();
+    if !there.is_empty() {
+        writeln!(out, "at its host is {}", plain(&there.join(", ")))?;
+    }
+    writeln!(out, "run 'cluster-host doctor --config FILE --node {}' to look for the cause", plain(node))
 }
 
 /// `; did you mean app@10.0.0.7?`

@@ -4,6 +4,7 @@
 
 pub mod check;
 mod discover;
+mod doctor;
 mod events;
 mod explain;
 mod members;
@@ -81,6 +82,7 @@ enum Command {
     #[command(after_help = "Examples:\n  cluster-host strategies\n  cluster-host strategies describe gossip")]
     Strategies(strategies::StrategiesArgs),
     Discover(discover::DiscoverArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
@@ -145,6 +147,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Plugins(args) => print(|out| plugins::plugins(&args, out)),
         Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),
         Command::Discover(args) => print(|out| discover::discover(&args, out)),
+        Command::Doctor(args) => print(|out| doctor::doctor(args, out)),
         Command::Members(args) => ask(async |out| members::run(args, out).await).into(),
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),

@@ -75,10 +75,10 @@ impl Paint {
     /// The colour of a word of the project's vocabulary.
     fn of(word: &str) -> Option<Self> {
         match word {
-            "up" | "running" | "node_up" => Some(Self::Green),
+            "up" | "running" | "node_up" | "pass" => Some(Self::Green),
             "discovered" | "connecting" | "leaving" | "starting" | "unknown" | "connect_failed"
-            | "degraded" => Some(Self::Yellow),
-            "down" | "denied" | "stopped" | "node_down" | "node_left" => Some(Self::Red),
+            | "degraded" | "warn" => Some(Self::Yellow),
+            "down" | "denied" | "stopped" | "node_down" | "node_left" | "fail" => Some(Self::Red),
             _ => None,
         }
     }

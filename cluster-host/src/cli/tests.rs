@@ -245,6 +245,30 @@ fn verdicts() {
     .assert_eq(&lines.concat());
 }
 
+/// Of a name that nobody vouches for it is told who was asked, when they last answered, and who is at its host.
+#[test]
+fn unknown_nodes() {
+    let mut silent = topology();
+    (silent.name, silent.last_report, silent.status.reason) = ("pods".parse().unwrap(), None, None);
+    let infos = [topology(), silent];
+    let topologies = json::Topologies::new(cursor(7), &infos, &Snapshot::default()).topologies;
+    let members = [member("n1@10.0.0.7"), bare_member("n2@10.0.0.8", MemberState::Up)];
+    let members: Vec<json::Member<'_>> = members.iter().map(Into::into).collect();
+    let shown = |node| printed(|out| explain::print_around(out, node, (&topologies, &members), now()));
+    expect![[r#"
+        it would be known if one of these named it
+          gossip  gossip, degraded; last answered 54s ago; names 0 members: no route to host
+          pods  gossip, degraded; never answered yet; names 0 members
+        at its host is n1@10.0.0.7 (down)
+        run 'cluster-host doctor --config FILE --node n9@10.0.0.7' to look for the cause
+        it would be known if one of these named it
+          gossip  gossip, degraded; last answered 54s ago; names 0 members: no route to host
+          pods  gossip, degraded; never answered yet; names 0 members
+        run 'cluster-host doctor --config FILE --node n9@10.0.0.9' to look for the cause
+    "#]]
+    .assert_eq(&[shown("n9@10.0.0.7"), shown("n9@10.0.0.9")].concat());
+}
+
 /// A name that nobody has is answered with those that are like it, also where only half of it was written.
 #[test]
 fn nearest_names() {
@@ -284,6 +308,7 @@ fn help() {
           plugins     List the plugin files with what they offer, or why they are refused; or write a new plugin
           strategies  List the strategies and connectors that a configuration can name, or describe one of them
           discover    Run one strategy alone and print the first view that it gives; links nobody, announces nothing
+          doctor      Find out why nodes are not in the cluster: a ladder of checks, each with what was seen and what mends it
           help        Print this message or the help of the given subcommand(s)
 
         Options:
@@ -313,6 +338,7 @@ fn arguments() {
         "members --json --api http://localhost:80",
         "events --json --since 3 --follow",
         "explain app@h --json",
+        "doctor --config c.toml --topology t --node a@h --json --timeout 5s",
     ] {
         parse(good).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
@@ -323,6 +349,8 @@ fn arguments() {
         ("run", "--config <FILE>"),
         ("members --api https://a:1", "does not speak https"),
         ("explain", "<NODE>"),
+        ("doctor --node a", "invalid value 'a'"),
+        ("doctor --without-daemon --api unix:x", "cannot be used with"),
         ("", "Usage:"),
     ] {
         let error = parse(bad).expect_err(bad);

@@ -88,6 +88,11 @@ impl Client {
         Self { address: address.unwrap_or_else(|| ListenAddress::default().into()), named }
     }
 
+    /// Where it asks.
+    pub(crate) const fn address(&self) -> &ApiAddress {
+        &self.address
+    }
+
     /// The body of an answer.
     pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, ClientError> {
         let body = self.ask(path).await?.into_body();

@@ -16,7 +16,7 @@ use std::{
 
 use cluster_sdk::{
     ConfigDuration, ConfigError, Connector, ConnectorContext, Links, LocalNode, Node, NodeName, Outcome,
-    Result,
+    Result, Rung,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -106,7 +106,7 @@ impl Connector for Tcp {
     }
 
     async fn connect(&self, node: &Node) -> Outcome {
-        let addresses = match self.resolve(node).await {
+        let addresses = match self.config.resolve(node).await {
             Ok(addresses) => addresses,
             Err(reason) => return Outcome::Unreachable(reason),
         };
@@ -116,7 +116,7 @@ impl Connector for Tcp {
         }
         // A link to an address that the node does not have any more is none.
         drop(self.links.borrow_mut().remove(node.name()));
-        match self.dial(&addresses).await {
+        match self.config.dial(&addresses).await {
             Ok((stream, remote)) => {
                 self.keep(node.name().clone(), stream, remote);
                 Outcome::Done
@@ -135,12 +135,39 @@ impl Connector for Tcp {
         Ok(Some(self.links.borrow().keys().cloned().collect()))
     }
 
+    async fn diagnose(config: &TcpConfig, node: Option<&Node>, _local: &LocalNode) -> Vec<Rung> {
+        let Some(node) = node else {
+            return Vec::new();
+        };
+        let addresses = match config.resolve(node).await {
+            Ok(addresses) => addresses,
+            Err(reason) => {
+                let fix = format!("add it to DNS or /etc/hosts, or give [node].addresses on {}", node.name());
+                return vec![Rung::fail("resolution", reason, fix)];
+            }
+        };
+        // Closed at once: whatever listens there sees a connection that says nothing.
+        match config.dial(&addresses).await {
+            Ok((_stream, remote)) => vec![Rung::pass("tcp", format!("{remote} accepts"))],
+            Err(reason) => {
+                let fix = format!(
+                    "is the service of {} running there, does it listen at port {}, and does the firewall let that through?",
+                    node.name(),
+                    config.port
+                );
+                vec![Rung::fail("tcp", reason, fix)]
+            }
+        }
+    }
+
     async fn stop(&self) {
         self.links.borrow_mut().clear();
     }
 }
 
-impl Tcp {
+// === impl TcpConfig ===
+
+impl TcpConfig {
     /// Where the node may be, in the order of its source's preference.
     async fn resolve(&self, node: &Node) -> Result<Vec<SocketAddr>, String> {
         let mut texts: Vec<&str> = node.addresses().collect();
@@ -150,7 +177,7 @@ impl Tcp {
         let mut addresses = Vec::new();
         let mut failed = None;
         for text in texts.into_iter().take(ADDRESSES_MAX) {
-            match endpoint(text, self.config.port) {
+            match endpoint(text, self.port) {
                 Endpoint::Address(address) => addresses.push(address),
                 Endpoint::Name(host, port) => match lookup_host((host, port)).await {
                     Ok(found) => addresses.extend(found),
@@ -174,20 +201,22 @@ impl Tcp {
     async fn dial(&self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), String> {
         let mut reasons = Vec::new();
         for address in addresses {
-            let reason = match timeout(self.config.connect_timeout.get(), TcpStream::connect(address)).await {
+            let reason = match timeout(self.connect_timeout.get(), TcpStream::connect(address)).await {
                 Ok(Ok(stream)) if is_to_itself(&stream) => "reached itself".to_owned(),
-                Ok(Ok(stream)) => match watch_for_death(&stream, self.config.dead_after.get()) {
+                Ok(Ok(stream)) => match watch_for_death(&stream, self.dead_after.get()) {
                     Ok(()) => return Ok((stream, *address)),
                     Err(error) => error.to_string(),
                 },
                 Ok(Err(error)) => error.to_string(),
-                Err(_elapsed) => format!("no answer within {}", self.config.connect_timeout),
+                Err(_elapsed) => format!("no answer within {}", self.connect_timeout),
             };
             reasons.push(format!("{address}: {reason}"));
         }
         Err(reasons.join("; "))
     }
+}
 
+impl Tcp {
     fn keep(&self, name: NodeName, mut stream: TcpStream, remote: SocketAddr) {
         let (links, ctx) = (Rc::clone(&self.links), self.ctx.clone());
         let reader = spawn_local({

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use cluster_sdk::{LocalNode, OfferKind, abi::host::Start};
+use cluster_sdk::{Inquiry, LocalNode, OfferKind, abi::host::Start};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -48,6 +48,7 @@ pub(super) struct Launch {
     local: LocalNode,
     log_level: String,
     heartbeat_ms: u64,
+    diagnose: Option<Inquiry>,
 }
 
 // === impl Launch ===
@@ -62,6 +63,7 @@ impl Launch {
             local: start.local.clone(),
             log_level: start.log_level.to_string(),
             heartbeat_ms: u64::try_from(heartbeat.as_millis()).unwrap_or(u64::MAX),
+            diagnose: start.diagnose.clone(),
         }
     }
 
@@ -74,6 +76,7 @@ impl Launch {
             local: self.local,
             // It is one of the host's; where not, too little is not lost.
             log_level: self.log_level.parse().unwrap_or(tracing::level_filters::LevelFilter::INFO),
+            diagnose: self.diagnose,
         };
         (start, Duration::from_millis(self.heartbeat_ms))
     }

@@ -27,7 +27,7 @@ use super::{
     layout,
     table::{Bytes, Code, HostTable_Ref, Instance, PluginTable_Ref, Sink, StartArgs},
 };
-use crate::{config::ConfigError, instance::Launch, local::LocalNode};
+use crate::{config::ConfigError, diagnosis::Inquiry, instance::Launch, local::LocalNode};
 pub use crate::{
     connector::{Links, Operation},
     context::{Refused, StopReason},
@@ -115,6 +115,9 @@ pub struct Offer {
     /// Of a connector: whether it says if the local node takes part.
     #[serde(default)]
     pub local_node: bool,
+    /// Whether it can be started for a diagnosis: see [`Start::diagnose`].
+    #[serde(default)]
+    pub diagnoses: bool,
 }
 
 /// What to start, and where.
@@ -132,6 +135,9 @@ pub struct Start {
     pub local: LocalNode,
     /// What is less important than this is not forwarded.
     pub log_level: tracing::level_filters::LevelFilter,
+    /// For a diagnosis alone, of what [`Offer::diagnoses`]: it links and reports nothing, and ends
+    /// [`ExitKind::Finished`] with a JSON list of [`Rung`](crate::Rung)s as its reason.
+    pub diagnose: Option<Inquiry>,
 }
 
 /// How a topology does, as its strategy or connector sees it.
@@ -327,6 +333,7 @@ impl LoadedPlugin {
             local: start.local.clone(),
             log_level: start.log_level.to_string(),
             heartbeat_ms: heartbeat.map(running::millis),
+            diagnose: start.diagnose.clone(),
         };
         let (config, context) = (to_json(&start.config), to_json(&context));
         let args = StartArgs {

@@ -146,6 +146,7 @@ impl Setting {
             topology: self.topology.clone(),
             local: self.local.clone(),
             log_level: self.log_level,
+            diagnose: None,
         };
         #[cfg(feature = "fake-clock")]
         if self.fake_clock {

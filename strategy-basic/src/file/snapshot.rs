@@ -28,7 +28,7 @@ pub(super) struct Stamp {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
     /// It is not there.
-    #[error("it does not exist: write an empty one where nobody is there")]
+    #[error("it does not exist; write an empty one where nobody is there")]
     Missing,
     /// It cannot be read.
     #[error("it cannot be read: {0}")]

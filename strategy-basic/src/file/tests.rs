@@ -52,7 +52,7 @@ fn changes() {
     let reason = wait_reason(&host);
     assert_eq!(
         reason,
-        format!("{}: it does not exist: write an empty one where nobody is there", path.display())
+        format!("{}: it does not exist; write an empty one where nobody is there", path.display())
     );
     put(&path, "d@h\nnonsense\n");
     host.wait_for_status(|status| status.reason.as_ref().is_some_and(|reason| reason.contains("line 2")))

@@ -36,7 +36,7 @@ pub(super) async fn diagnose(
 
 /// The name for tries that may fail: always the same one of a host, as a node keeps each name that it hears of, and
 /// each that it gives, for as long as it lives.
-fn probe_name(own: &NodeName) -> String {
+pub(super) fn probe_name(own: &NodeName) -> String {
     let name = format!("probing-{own}");
     if NodeName::try_new(&name).is_ok() { name } else { format!("probing@{}", own.host()) }
 }

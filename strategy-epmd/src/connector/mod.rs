@@ -9,10 +9,11 @@ mod config;
 mod cookie;
 mod diagnosis;
 mod mesh;
+mod rungs;
 mod sidecar;
 
 use cluster_sdk::{
-    ConfigError, Connector, ConnectorContext, Links, LocalNode, Node, NodeName, Outcome, Result,
+    ConfigError, Connector, ConnectorContext, Links, LocalNode, Node, NodeName, Outcome, Result, Rung,
 };
 
 pub use self::config::{DisconnectLive, ErlangConfig, Mode, NodeChoice, OnStop};
@@ -63,6 +64,13 @@ impl Connector for Erlang {
         match &self.0 {
             Kind::Sidecar(sidecar) => sidecar.list().await.map(Some),
             Kind::Mesh(mesh) => Ok(Some(mesh.list())),
+        }
+    }
+
+    async fn diagnose(config: &ErlangConfig, node: Option<&Node>, local: &LocalNode) -> Vec<Rung> {
+        match node {
+            Some(node) => rungs::of_node(config, node.name(), local).await,
+            None => rungs::of_host(config, local).await,
         }
     }
 

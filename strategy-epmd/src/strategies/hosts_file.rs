@@ -48,7 +48,7 @@ pub(super) struct Surroundings {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HostsFileError {
     /// None of the files exists.
-    #[error("no {NAME}: tried {tried}{hint}")]
+    #[error("no {NAME}: tried {tried}; write one, with a line 'host.name'. for each host{hint}")]
     Missing {
         /// The files.
         tried: String,

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, ErrorKind},
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket},
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -30,12 +30,21 @@ pub(super) struct Open {
 #[error("cannot {action}: {source}; {remedy}")]
 pub(super) struct SocketError {
     action: String,
-    remedy: &'static str,
+    pub(super) remedy: &'static str,
     source: io::Error,
 }
 
 const OTHER_INTERFACE: &str = "set multicast_if to the address of an interface that carries multicast, or list the \
                                nodes in unicast";
+
+// === impl SocketError ===
+
+impl SocketError {
+    /// What went wrong, without what to do about it.
+    pub(super) fn cause(&self) -> String {
+        format!("cannot {}: {}", self.action, self.source)
+    }
+}
 
 // === impl Open ===
 
@@ -75,6 +84,18 @@ impl Open {
         loop {
             match self.receiver.try_recv(buffer) {
                 Ok(bytes) => return Ok(Some(bytes)),
+                Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(err) if err.kind() == ErrorKind::Interrupted => {}
+                Err(err) => return Err(err),
+            }
+        }
+    }
+
+    /// Receives one datagram, and says of whom.
+    pub(super) fn try_receive_from(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, IpAddr)>> {
+        loop {
+            match self.receiver.try_recv_from(buffer) {
+                Ok((bytes, from)) => return Ok(Some((bytes, from.ip()))),
                 Err(err) if err.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 Err(err) => return Err(err),

@@ -100,7 +100,7 @@ fn follows_the_file() {
     let degraded = |wanted: &str| {
         host.wait_for_status(|status| status.reason.as_deref() == Some(wanted)).unwrap();
     };
-    degraded(&format!("no .hosts.erlang: tried {shown}"));
+    degraded(&format!("no .hosts.erlang: tried {shown}; write one, with a line 'host.name'. for each host"));
     assert!(host.reports().is_empty());
 
     fs::write(&file, "'127.0.0.1'.\n").unwrap();

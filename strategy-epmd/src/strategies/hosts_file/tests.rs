@@ -79,7 +79,8 @@ fn places() {
     };
     let read = || Places::of_otp(None, &surroundings).read().map_err(|err| err.to_string());
     let file = |folder: &Path| folder.join(NAME).display().to_string();
-    let tried = format!("no .hosts.erlang: tried {}, {}, {}", file(&folder), file(&home), file(&root));
+    let how = "; write one, with a line 'host.name'. for each host";
+    let tried = format!("no .hosts.erlang: tried {}, {}, {}{how}", file(&folder), file(&home), file(&root));
     assert_eq!(read(), Err(tried));
     for (place, host) in [(&root, "c"), (&home, "b"), (&folder, "a")] {
         fs::write(place.join(NAME), format!("{host}.\n")).unwrap();

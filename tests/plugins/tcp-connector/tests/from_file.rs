@@ -85,6 +85,7 @@ fn links_through_a_shared_library() {
         topology: "test".to_owned(),
         local: LocalNode::default(),
         log_level: tracing::level_filters::LevelFilter::INFO,
+        diagnose: None,
     };
     let errors = plugin.validate(start.kind, &start.name, &json!({ "prot": 1 }), &start.local).unwrap();
     assert!(errors[0].message.contains("did you mean `port`?"), "{errors:?}");
