@@ -113,6 +113,25 @@ impl HostHandle {
         &self.log
     }
 
+    /// One whose questions are answered by whoever has the other end.
+    #[cfg(test)]
+    pub(crate) fn asking(commands: mpsc::Sender<Command>) -> Self {
+        let options = LogOptions { epoch: Epoch(1), revision: 0, retention_events_max: 16 };
+        let log = EventLog::new(options, Snapshot::default());
+        Self { log, board: Arc::default(), commands, files: None }
+    }
+
+    /// Waits until the owner of the membership answers. False once the host has stopped.
+    pub(crate) async fn answers(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Answer(answer)).await.is_ok() && answered.await.is_ok()
+    }
+
+    /// Tells whether the last reload was refused, where there is a file to be read again.
+    pub(crate) fn refused(&self) -> Option<watch::Receiver<bool>> {
+        self.files.as_ref().map(|files| files.refused())
+    }
+
     /// Makes the host what another configuration asks for. Topologies that it does not change run on; see [`Changes`].
     ///
     /// # Errors

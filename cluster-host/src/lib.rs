@@ -36,6 +36,7 @@ mod host;
 mod inbox;
 mod logging;
 mod narration;
+mod notify;
 mod owner;
 mod placement;
 pub mod plugin;

@@ -27,6 +27,8 @@ use crate::{
 /// What the owner is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
+    /// Whether it still answers.
+    Answer(oneshot::Sender<()>),
     Explain(NodeName, oneshot::Sender<Option<Explanation>>),
     /// What a configuration would change.
     Compare(Arc<Assembly>, oneshot::Sender<Result<Changes, Fixed>>),
@@ -259,6 +261,9 @@ impl Owner {
 
     fn command(&mut self, command: Command) {
         match command {
+            Command::Answer(answer) => {
+                let _gone = answer.send(());
+            }
             Command::Explain(name, answer) => {
                 // Who asked may have gone.
                 let _gone = answer.send(self.membership.explain(&name, clock::now()));

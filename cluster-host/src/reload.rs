@@ -14,7 +14,7 @@ use std::{
 };
 
 use cluster_core::{EventLog, NodeName, TopologyName};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::{
@@ -35,6 +35,8 @@ const FILES_MAX: usize = 4_096;
 pub(crate) struct Files {
     config: PathBuf,
     known: Mutex<Known>,
+    /// Whether the last reload was refused, whoever asked for it.
+    refused: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -97,7 +99,7 @@ impl Files {
     pub(crate) fn new(config: &Path, registry: Registry) -> Self {
         let read = Fingerprint::new(config, &registry);
         let known = Mutex::new(Known { registry: Arc::new(registry), read });
-        Self { config: config.to_owned(), known }
+        Self { config: config.to_owned(), known, refused: watch::Sender::new(false) }
     }
 
     /// The directories in which something may change: of the configuration, the plugins and the lock file. Where the
@@ -149,7 +151,14 @@ impl Files {
         };
         let outcome = applied.await;
         tell(&outcome);
+        let is_refused = outcome.is_err();
+        self.refused.send_if_modified(|refused| std::mem::replace(refused, is_refused) != is_refused);
         outcome
+    }
+
+    /// Tells whether the last reload was refused.
+    pub(crate) fn refused(&self) -> watch::Receiver<bool> {
+        self.refused.subscribe()
     }
 
     /// Reads everything again, and tells what that would change: the sources that would be new are asked.

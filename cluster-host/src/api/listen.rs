@@ -18,6 +18,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 /// Connections that the kernel keeps waiting while we accept others.
 const BACKLOG: i32 = 1024;
 
+/// Where the service (`contrib/systemd`) has its socket. Nobody but root makes a directory in `/run`.
+pub(crate) const SERVICE_DIRECTORY: &str = "/run/cluster-host";
+
 /// Where the API listens: `unix:PATH`, or `ADDR:PORT` with an address of loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -107,25 +110,27 @@ impl ListenAddress {
 }
 
 impl Default for ListenAddress {
-    /// The same rule in the daemon and in the commands that look for it. For root `/run/cluster-host.sock`, whatever
-    /// the environment says, because services and log-in shells differ in it. For others `cluster-host.sock` in
+    /// The same rule in the daemon and in the commands that look for it. A service is given `$RUNTIME_DIRECTORY`: there.
+    /// For root in `/run/cluster-host`, which is there while the service runs, or in `/run`, whatever else the
+    /// environment says, because services and log-in shells differ in it. For others `cluster-host.sock` in
     /// `$XDG_RUNTIME_DIR`, or in `/run/user/UID` where the variable is not set, or, where that does not exist (as in
     /// containers), `/tmp/cluster-host-UID.sock`.
     fn default() -> Self {
         let user = rustix::process::geteuid();
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        Self::Unix(default_path(user.as_raw(), user.is_root(), runtime.as_deref(), &Path::is_dir))
+        let directory = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let (service, runtime) = (directory("RUNTIME_DIRECTORY"), directory("XDG_RUNTIME_DIR"));
+        let given = service.or_else(|| runtime.filter(|_| !user.is_root()));
+        Self::Unix(default_path(user.as_raw(), user.is_root(), given.as_deref(), &Path::is_dir))
     }
 }
 
-fn default_path(user: u32, root: bool, runtime: Option<&Path>, is_dir: &dyn Fn(&Path) -> bool) -> PathBuf {
+fn default_path(user: u32, root: bool, given: Option<&Path>, is_dir: &dyn Fn(&Path) -> bool) -> PathBuf {
     const FILE: &str = "cluster-host.sock";
-    if root {
-        return Path::new("/run").join(FILE);
-    }
-    let users = PathBuf::from(format!("/run/user/{user}"));
-    match runtime.filter(|path| path.is_absolute()) {
-        Some(runtime) => runtime.join(FILE),
+    let (service, users) = (Path::new(SERVICE_DIRECTORY), PathBuf::from(format!("/run/user/{user}")));
+    match given {
+        Some(directory) => directory.join(FILE),
+        None if root && is_dir(service) => service.join(FILE),
+        None if root => Path::new("/run").join(FILE),
         None if is_dir(&users) => users.join(FILE),
         None => PathBuf::from(format!("/tmp/cluster-host-{user}.sock")),
     }
@@ -278,13 +283,13 @@ mod tests {
     /// Daemon and client come to the same default, for root and for users, with and without a session.
     #[test]
     fn default_paths() {
-        let path = |user, runtime: Option<&str>, session| {
-            default_path(user, user == 0, runtime.map(Path::new), &|_| session).display().to_string()
+        let path = |user, given: Option<&str>, exists| {
+            default_path(user, user == 0, given.map(Path::new), &|_| exists).display().to_string()
         };
-        assert_eq!(path(0, None, true), "/run/cluster-host.sock");
-        assert_eq!(path(0, Some("/run/user/0"), true), "/run/cluster-host.sock");
+        assert_eq!(path(0, None, false), "/run/cluster-host.sock");
+        assert_eq!(path(0, None, true), "/run/cluster-host/cluster-host.sock");
+        assert_eq!(path(0, Some("/run/other"), true), "/run/other/cluster-host.sock");
         assert_eq!(path(7, Some("/x"), true), "/x/cluster-host.sock");
-        assert_eq!(path(7, Some(""), true), "/run/user/7/cluster-host.sock");
         assert_eq!(path(7, None, true), "/run/user/7/cluster-host.sock");
         assert_eq!(path(7, None, false), "/tmp/cluster-host-7.sock");
     }

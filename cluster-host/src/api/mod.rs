@@ -28,6 +28,7 @@ mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use listen::SERVICE_DIRECTORY;
 pub use listen::{ListenAddress, ListenError, Listener};
 pub use server::{Limits, serve};
 pub use source::{Answer, Source, TopologyInfo};

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "this is where the errors of commands are told")]
 
 pub mod check;
+mod completions;
 mod discover;
 mod doctor;
 mod events;
@@ -23,7 +24,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     api::ListenAddress,
@@ -40,7 +41,9 @@ Exit codes:
 
 const DEFAULT_PLACE: &str = "\
 Where the daemon listens, and is looked for, if nothing is said:
-  root    unix:/run/cluster-host.sock
+  a service (systemd, the container)  unix:$RUNTIME_DIRECTORY/cluster-host.sock
+  root    unix:/run/cluster-host/cluster-host.sock where that service runs, else
+          unix:/run/cluster-host.sock
   others  unix:$XDG_RUNTIME_DIR/cluster-host.sock, without that variable
           unix:/run/user/UID/cluster-host.sock, without that directory
           unix:/tmp/cluster-host-UID.sock";
@@ -83,6 +86,7 @@ enum Command {
     Strategies(strategies::StrategiesArgs),
     Discover(discover::DiscoverArgs),
     Doctor(doctor::DoctorArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
@@ -127,6 +131,13 @@ pub(super) enum Exit {
     Unreachable = 3,
 }
 
+/// The command line, for what describes it: manual pages.
+#[doc(hidden)]
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -148,6 +159,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Strategies(args) => print(|out| strategies::strategies(&args, out)),
         Command::Discover(args) => print(|out| discover::discover(&args, out)),
         Command::Doctor(args) => print(|out| doctor::doctor(args, out)),
+        Command::Completions(args) => print(|out| completions::run(&args, Cli::command(), out)),
         Command::Members(args) => ask(async |out| members::run(args, out).await).into(),
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),

@@ -1,6 +1,6 @@
 //! `run`: the daemon in the foreground.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::{
@@ -15,6 +15,7 @@ use crate::{
     config::{self, Config, Loaded, Problem},
     host::{Host, HostHandle},
     logging,
+    notify::Notifier,
     plugin::Registry,
 };
 
@@ -67,6 +68,10 @@ async fn serve(file: &Path, config: Config, registry: Registry, listener: Listen
     let host = Host::builder(config, registry).listen(listener).reload_from(file).start()?;
     let node = host.handle().node();
     info!(node = node.map(tracing::field::display), api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
+    let notifier = Arc::new(Notifier::new(&|name| std::env::var_os(name), std::process::id()));
+    notifier.ready(host.handle()).await;
+    let (telling, handle) = (Arc::clone(&notifier), host.handle().clone());
+    let telling = tokio::spawn(async move { telling.follow(&handle).await });
     let mut reloads = JoinSet::new();
     if watches {
         let handle = host.handle().clone();
@@ -81,15 +86,21 @@ async fn serve(file: &Path, config: Config, registry: Registry, listener: Listen
             _ = terminate.recv() => break info!("SIGTERM: stopping"),
             _ = interrupt.recv() => break info!("SIGINT: stopping"),
             _ = hangup.recv() => {
-                let handle = host.handle().clone();
-                // What comes of it is logged.
-                reloads.spawn(async move { drop(HostHandle::reload(&handle).await) });
+                let (handle, notifier) = (host.handle().clone(), Arc::clone(&notifier));
+                reloads.spawn(async move {
+                    notifier.reloading().await;
+                    // What comes of it is logged.
+                    drop(HostHandle::reload(&handle).await);
+                    notifier.ready(&handle).await;
+                });
             }
             // What has ended takes no memory.
             Some(_ended) = reloads.join_next() => {}
         }
     }
     reloads.abort_all();
+    telling.abort();
+    notifier.stopping().await;
     host.stop().await;
     info!("stopped");
     Ok(())

@@ -2,7 +2,6 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use clap::CommandFactory as _;
 use cluster_core::{EventKind, Health, MemberState, Snapshot};
 use expect_test::expect;
 use hyper::StatusCode;
@@ -298,18 +297,18 @@ fn help() {
         Usage: cluster-host <COMMAND>
 
         Commands:
-          run         Run the daemon in the foreground until SIGTERM or SIGINT
-          check       Check a configuration and the plugins that it names, without starting anything
-          members     Show the members: name, state, links, addresses
-          events      Show what happens to the members, one line per event
-          explain     Tell why a node is a member, or why it is not: who vouches for it, its links, the last tries
-          topologies  Show the topologies: strategy, connector, health, counters
-          reload      Have the daemon read its configuration and its plugins again
-          plugins     List the plugin files with what they offer, or why they are refused; or write a new plugin
-          strategies  List the strategies and connectors that a configuration can name, or describe one of them
-          discover    Run one strategy alone and print the first view that it gives; links nobody, announces nothing
-          doctor      Find out why nodes are not in the cluster: a ladder of checks, each with what was seen and what mends it
-          help        Print this message or the help of the given subcommand(s)
+          run          Run the daemon in the foreground until SIGTERM or SIGINT
+          check        Check a configuration and the plugins that it names, without starting anything
+          members      Show the members: name, state, links, addresses
+          events       Show what happens to the members, one line per event
+          explain      Tell why a node is a member, or why it is not: who vouches for it, its links, the last tries
+          topologies   Show the topologies: strategy, connector, health, counters
+          reload       Have the daemon read its configuration and its plugins again
+          plugins      List the plugin files with what they offer, or why they are refused; or write a new plugin
+          strategies   List the strategies and connectors that a configuration can name, or describe one of them
+          discover     Run one strategy alone and print the first view that it gives; links nobody, announces nothing
+          completions  Print the completions for a shell
+          help         Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help

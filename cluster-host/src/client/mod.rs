@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub(crate) use self::{address::ApiAddress, sse::SseEvent};
 use crate::{
-    api::{ListenAddress, json},
+    api::{ListenAddress, SERVICE_DIRECTORY, json},
     socket::Socket,
 };
 
@@ -195,10 +195,12 @@ impl Client {
     }
 
     /// The owner of a socket that nobody named and that is neither ours nor root's: whoever put it there would tell
-    /// us about a cluster of their own.
+    /// us about a cluster of their own. The service runs as a user of its own, where root has put it.
     fn stranger(&self, path: &Path) -> Option<u32> {
         let us = rustix::process::geteuid().as_raw();
-        owner(path).filter(|owner| !self.named && *owner != us && *owner != 0)
+        owner(path).filter(|owner| {
+            !self.named && *owner != us && *owner != 0 && !path.starts_with(SERVICE_DIRECTORY)
+        })
     }
 
     fn unreachable(&self, trouble: Trouble) -> ClientError {

@@ -7,6 +7,11 @@ use std::{
 };
 
 const CRATE: &str = "cluster-sdk";
+/// Where this crate is on the machine that built it. What is given to others (scripts/dist.sh) names no place.
+const HERE: Option<&str> = match option_env!("CLUSTER_HOST_DIST") {
+    None => Some(env!("CARGO_MANIFEST_DIR")),
+    Some(_) => None,
+};
 
 /// The dependency of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +62,7 @@ impl Sdk {
 impl Default for Sdk {
     /// The checkout that this program was built from, if it is still there.
     fn default() -> Self {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().and_then(Self::at);
+        let checkout = HERE.and_then(|here| Path::new(here).parent()).and_then(Self::at);
         checkout.unwrap_or_else(|| Self::Version(env!("CARGO_PKG_VERSION").to_owned()))
     }
 }
