@@ -11,8 +11,8 @@ PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The example of a stranger's strategy is a workspace of its own, and is built apart.
 EC2 := examples/strategy-ec2
-# What needs network namespaces, a BEAM, a name server, minisign or a browser, or runs Cargo.
-APART := --skip lab:: --skip beam:: --skip erlang:: --skip dns:: --skip knot:: --skip minisign:: --skip browser:: --skip authoring::
+# What needs network namespaces, a BEAM, a name server, minisign, a browser, shells, systemd or man, or runs Cargo.
+APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: packaging:: man:: authoring::
 
 .PHONY: help
 help: ## List the targets
@@ -39,7 +39,7 @@ demo: build plugins ## See it work: three hosts find each other, one is killed, 
 check: fmt clippy unit doc ## What works offline, without root, namespaces or services
 
 .PHONY: test
-test: setup-tests check e2e ec2 deny demo ## Install what the tests need, and run everything
+test: setup-tests check e2e ec2 deny demo dist-test ## Install what the tests need, and run everything
 
 .PHONY: setup-tests
 setup-tests: ## Install what the tests need, where that is allowed
@@ -55,11 +55,12 @@ clippy: ## Lints, of the benchmarks too
 
 .PHONY: unit
 unit: ## The tests that need loopback only, and those in the documentation
-	$(CARGO) test -- $(APART)
+	$(CARGO) test -- $(addprefix --skip ,$(APART))
 
 .PHONY: e2e
-e2e: ## The tests that need network namespaces, a BEAM, a name server, minisign or a browser, and those that build plugins
-	$(CARGO) test --package cluster-host --test e2e -- lab:: beam:: erlang:: dns:: minisign:: browser:: authoring::
+e2e: ## The tests that need more than loopback
+	$(CARGO) test --package cluster-host --test e2e -- $(APART)
+	$(CARGO) test --package man-pages -- man::
 	$(CARGO) test --package cluster-host --lib -- minisign::
 	$(CARGO) test --package strategy-epmd --lib -- beam::
 	$(CARGO) test --package strategy-dns --lib -- knot::
@@ -85,6 +86,27 @@ deny: ## Licences, sources and bans of dependencies
 .PHONY: advisories
 advisories: ## Known flaws of dependencies; fetches the advisory database
 	$(CARGO) deny check advisories
+
+.PHONY: dist
+dist: setup-dist ## What is given to others, into dist/: tar.gz, .deb, bills of materials, sums
+	scripts/dist.sh
+
+.PHONY: dist-check
+dist-check: setup-dist ## The same twice, in two folders: not a byte may differ
+	scripts/dist-check.sh
+
+# With all plugins and all optimisations both would take a quarter of an hour more, and show no more.
+.PHONY: dist-test
+dist-test: export PROFILE := quick
+dist-test: export PLUGINS := gossip
+dist-test: setup-dist ## Package the host quickly, twice, and install, run and remove it where systemd was booted for that
+	scripts/dist-check.sh
+	lintian --fail-on error dist/*.deb
+	scripts/dist-test.sh
+
+.PHONY: setup-dist
+setup-dist: ## Install what packages, by Cargo
+	scripts/setup-dist.sh
 
 .PHONY: bench
 bench: build plugins ## The benchmarks, each with its rival in the same run

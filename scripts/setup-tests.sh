@@ -19,6 +19,9 @@ needed=(
     minisign:minisign
     chromium:chromium chromedriver:chromium-driver
     python3:python3
+    man:man-db fish:fish zsh:zsh
+    systemd-analyze:systemd systemd-nspawn:systemd-container
+    dpkg-shlibdeps:dpkg-dev objcopy:binutils lintian:lintian
 )
 
 # Debian starts a server when it is installed and at each boot, and a name server is not what a developer wants beside

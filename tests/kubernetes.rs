@@ -8,7 +8,7 @@ mod doctor;
 mod mistakes;
 mod outages;
 mod relay;
-mod rights;
+pub(crate) mod rights;
 mod secrets;
 mod tls;
 

@@ -2,8 +2,8 @@
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
 //! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS,
-//! `minisign::` minisign, `browser::` Chromium, `authoring::` Cargo and a minute; where they are missing these tests fail
-//! and say so, and `make check` leaves them out. The rest needs loopback only.
+//! `minisign::` minisign, `browser::` Chromium, `packaging::` shells and systemd, `authoring::` Cargo and a minute; where
+//! they are missing these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
 #![cfg(test)]
 
 mod api;
@@ -26,6 +26,9 @@ mod kubernetes;
 mod lab;
 mod lan;
 mod links;
+mod manifests;
+mod notify;
+mod packaging;
 mod pins;
 mod plugins_dir;
 mod presence;

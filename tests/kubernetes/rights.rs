@@ -10,7 +10,7 @@ use test_apiserver::{Kind, Verb};
 use super::{A, B, C, NAMESPACE, Site, YAML_CHECK, check_nobody_went, reasons, told, wait_health};
 use crate::host::Host;
 
-const ALL: &str = "\
+pub(crate) const ALL: &str = "\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: { name: cluster-host, namespace: \"demo\" }

@@ -307,6 +307,7 @@ fn help() {
           plugins      List the plugin files with what they offer, or why they are refused; or write a new plugin
           strategies   List the strategies and connectors that a configuration can name, or describe one of them
           discover     Run one strategy alone and print the first view that it gives; links nobody, announces nothing
+          doctor       Find out why nodes are not in the cluster: a ladder of checks, each with what was seen and what mends it
           completions  Print the completions for a shell
           help         Print this message or the help of the given subcommand(s)
 
