@@ -13,7 +13,8 @@
 //! **Invariant (fold):** a subscriber that starts from the snapshot of any cursor and folds in the events after it has
 //! the snapshot at the end, because each snapshot is stored together with the events that lead to it. So within the
 //! retention nothing is lost, doubled or reordered. Who falls behind the retention (or comes with a cursor that
-//! this log does not know) is handed exactly one [`Delivery::Resync`] in place of the missed events, and goes on.
+//! this log does not know) is handed exactly one [`Delivery::Resync`] in place of the missed events, and goes on. So is
+//! everyone when [`Log::begin_epoch`] is called.
 //!
 //! **Invariant (memory):** the log never holds more than [`LogOptions::retention_events_max`] events, in whole
 //! segments. A [`Batch`] keeps its own segment alive while it is held; a [`Subscription`] keeps none.
@@ -96,14 +97,16 @@ struct Owner<E, S>(Arc<Shared<E, S>>);
 
 /// What handles and subscriptions share.
 struct Shared<E, S> {
-    epoch: Epoch,
-    /// The revision of the last event: a copy of the one in `state`, to see without a lock that nothing is new.
+    /// The epoch and the revision of the last event: copies of those in `state`, to see without a lock that nothing is new.
+    epoch: AtomicU64,
     revision: AtomicU64,
     state: Mutex<State<E, S>>,
 }
 
 struct State<E, S> {
+    epoch: Epoch,
     segments: Segments<E>,
+    retention_events_max: usize,
     snapshot: S,
     sleepers: Sleepers,
     subscribers: usize,
@@ -118,9 +121,20 @@ impl<E, S> Log<E, S> {
     pub fn new(options: LogOptions, snapshot: S) -> Self {
         let LogOptions { epoch, revision, retention_events_max } = options;
         let segments = Segments::new(revision, retention_events_max);
-        let state =
-            State { segments, snapshot, sleepers: Sleepers::default(), subscribers: 0, closed: false };
-        let shared = Shared { epoch, revision: AtomicU64::new(revision), state: Mutex::new(state) };
+        let state = State {
+            epoch,
+            segments,
+            retention_events_max,
+            snapshot,
+            sleepers: Sleepers::default(),
+            subscribers: 0,
+            closed: false,
+        };
+        let shared = Shared {
+            epoch: AtomicU64::new(epoch.0),
+            revision: AtomicU64::new(revision),
+            state: Mutex::new(state),
+        };
         Self { owner: Arc::new(Owner(Arc::new(shared))) }
     }
 
@@ -152,10 +166,51 @@ impl<E, S> Log<E, S> {
         drop((expired, previous));
     }
 
+    /// Begins another epoch with a snapshot that no events lead to: where what was published cannot be continued. Every
+    /// subscriber gets one resync in place of what it had not read, and no cursor of before is known any more. The
+    /// `revision` is that of the snapshot. On a closed log nothing changes.
+    ///
+    /// ```
+    /// use cluster_core::{Cursor, Delivery, Epoch, Log, LogOptions, Start};
+    ///
+    /// let log = Log::new(LogOptions { epoch: Epoch(7), revision: 0, retention_events_max: 1_000 }, 0);
+    /// let mut subscription = log.subscribe(Start::Now);
+    /// log.publish([1, 2], 3);
+    /// log.begin_epoch(Epoch(8), 5, 40);
+    /// let next = subscription.try_next();
+    /// assert!(matches!(next, Some(Delivery::Resync { revision: 5, snapshot: 40 })));
+    /// assert_eq!(subscription.cursor(), Cursor { epoch: Epoch(8), revision: 5 });
+    /// assert!(subscription.try_next().is_none());
+    /// ```
+    pub fn begin_epoch(&self, epoch: Epoch, revision: u64, snapshot: S) {
+        let shared = self.shared();
+        let mut state = shared.lock();
+        if state.closed {
+            drop(state);
+            return;
+        }
+        let segments = Segments::new(revision, state.retention_events_max);
+        let expired = std::mem::replace(&mut state.segments, segments);
+        let previous = std::mem::replace(&mut state.snapshot, snapshot);
+        state.epoch = epoch;
+        let sleepers = state.sleepers.take();
+        shared.epoch.store(epoch.0, Ordering::Release);
+        shared.revision.store(revision, Ordering::Release);
+        drop(state);
+        sleepers::wake(sleepers);
+        drop((expired, previous));
+    }
+
     /// The epoch.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.shared().epoch
+        self.shared().epoch()
+    }
+
+    /// The cursor after the last event.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.shared().lock().cursor()
     }
 
     /// The revision of the last event.
@@ -193,6 +248,13 @@ impl<E, S: Clone> Log<E, S> {
         let state = self.shared().lock();
         (state.segments.revision(), state.snapshot.clone())
     }
+
+    /// The last snapshot and the cursor that it belongs to: as [`Log::snapshot`], with the epoch.
+    #[must_use]
+    pub fn latest(&self) -> (Cursor, S) {
+        let state = self.shared().lock();
+        (state.cursor(), state.snapshot.clone())
+    }
 }
 
 impl<E, S> Clone for Log<E, S> {
@@ -218,9 +280,21 @@ impl<E, S> Drop for Owner<E, S> {
     }
 }
 
+// === impl State ===
+
+impl<E, S> State<E, S> {
+    fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.epoch, revision: self.segments.revision() }
+    }
+}
+
 // === impl Shared ===
 
 impl<E, S> Shared<E, S> {
+    fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
     /// No code of a caller runs under this lock but `S::clone`, so a poisoned state is whole.
     fn lock(&self) -> MutexGuard<'_, State<E, S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

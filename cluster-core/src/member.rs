@@ -6,6 +6,7 @@ use imbl::OrdMap;
 
 use crate::{
     attributes::Attributes,
+    event::Event,
     name::{NodeName, TopologyName},
 };
 
@@ -84,6 +85,9 @@ pub struct TopologyStatus {
     pub since: SystemTime,
     /// Members whose withdrawal is held back by the prune policy, at most [`NAMES_SHOWN_MAX`] of them.
     pub held: Vec<NodeName>,
+    /// Members that are remembered from before the restart of the host, and that the source has not named since, at most
+    /// [`NAMES_SHOWN_MAX`] of them. Not told by events.
+    pub remembered: Vec<NodeName>,
     /// Links of its connector that nobody vouches for, at most [`NAMES_SHOWN_MAX`] of them.
     pub unclaimed: Vec<NodeName>,
 }
@@ -125,6 +129,11 @@ macro_rules! word {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }
+            /// What a word stands for.
+            #[must_use]
+            pub fn of_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
         }
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,6 +143,21 @@ macro_rules! word {
     };
 }
 pub(crate) use word;
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The members and the revision after one more event; the topologies are not in the events. Whoever folds the events
+    /// after any revision into the members of that revision has the members at the end.
+    pub fn fold(&mut self, event: &Event) {
+        match (&event.node, &event.member) {
+            (Some(node), Some(member)) => drop(self.members.insert(node.clone(), Arc::clone(member))),
+            (Some(node), None) => drop(self.members.remove(node)),
+            (None, _) => {}
+        }
+        self.revision = event.revision;
+    }
+}
 
 word!(MemberState { Discovered => "discovered", Up => "up", Down => "down", Leaving => "leaving" });
 word!(LinkState {

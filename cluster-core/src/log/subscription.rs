@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Shared, Start, State, segment::Batch, sleepers::Place};
-use crate::event::Cursor;
+use crate::event::{Cursor, Epoch};
 
 /// One subscriber's place in a log. It holds a number and no event, so it may sleep as long as it likes: what it
 /// misses beyond the retention is replaced by one [`Delivery::Resync`].
@@ -19,8 +19,10 @@ pub struct Subscription<E, S> {
     place: Option<Place>,
 }
 
+#[derive(Clone, Copy)]
 struct Position {
-    /// All up to it was handed out.
+    /// All up to it was handed out, of this epoch.
+    epoch: Epoch,
     revision: u64,
     /// The cursor to show while the next delivery is a resync that was due from the start.
     lost: Option<Cursor>,
@@ -30,7 +32,8 @@ struct Position {
 pub enum Delivery<E, S> {
     /// The next events.
     Events(Batch<E>),
-    /// All that was known is to be replaced by this; the events after `revision` follow.
+    /// All that was known is to be replaced by this; the events after `revision` follow. It may be of another epoch than
+    /// what was before: see [`Subscription::cursor`].
     Resync {
         /// The revision that the snapshot belongs to.
         revision: u64,
@@ -45,32 +48,35 @@ impl<E, S> Subscription<E, S> {
     pub(super) fn new(shared: Arc<Shared<E, S>>, start: Start) -> Self {
         let mut state = shared.lock();
         state.subscribers = state.subscribers.saturating_add(1);
-        let revision = state.segments.revision();
+        let (epoch, revision) = (state.epoch, state.segments.revision());
         let known = state.segments.oldest()..=revision;
         drop(state);
         let (revision, lost) = match start {
             Start::Now => (revision, None),
-            Start::After(cursor) if cursor.epoch == shared.epoch && known.contains(&cursor.revision) => {
+            Start::After(cursor) if cursor.epoch == epoch && known.contains(&cursor.revision) => {
                 (cursor.revision, None)
             }
             Start::After(cursor) => (revision, Some(cursor)),
             // No log gets that far, so whoever resumes with it is given a snapshot.
-            Start::Snapshot => (revision, Some(Cursor { epoch: shared.epoch, revision: u64::MAX })),
+            Start::Snapshot => (revision, Some(Cursor { epoch, revision: u64::MAX })),
         };
-        Self { shared, position: Position { revision, lost }, place: None }
+        Self { shared, position: Position { epoch, revision, lost }, place: None }
     }
 
     /// The cursor after what was handed out: who resumes with it misses nothing. While nothing was handed out
     /// it is one that starts in the same way as this subscription did.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        let Position { revision, lost } = self.position;
-        lost.unwrap_or(Cursor { epoch: self.shared.epoch, revision })
+        let Position { epoch, revision, lost } = self.position;
+        lost.unwrap_or(Cursor { epoch, revision })
     }
 
     /// Whether the log says, without its lock, that there is nothing new. New events may arrive meanwhile.
     fn is_current(&self) -> bool {
-        self.position.lost.is_none() && self.position.revision == self.shared.revision.load(Ordering::Acquire)
+        let Position { epoch, revision, lost } = self.position;
+        lost.is_none()
+            && epoch == self.shared.epoch()
+            && revision == self.shared.revision.load(Ordering::Acquire)
     }
 }
 
@@ -148,9 +154,9 @@ impl<E, S> fmt::Debug for Subscription<E, S> {
 impl Position {
     /// Takes what comes next, if there is something.
     fn advance<E, S: Clone>(&mut self, state: &State<E, S>) -> Option<Delivery<E, S>> {
-        if self.lost.is_some() || self.revision < state.segments.oldest() {
+        if self.lost.is_some() || self.epoch != state.epoch || self.revision < state.segments.oldest() {
             let revision = state.segments.revision();
-            *self = Self { revision, lost: None };
+            *self = Self { epoch: state.epoch, revision, lost: None };
             return Some(Delivery::Resync { revision, snapshot: state.snapshot.clone() });
         }
         let batch = state.segments.after(self.revision)?;

@@ -670,3 +670,36 @@ proptest! {
         run(first, retention, script);
     }
 }
+
+/// Another epoch is one resync for everyone, however many epochs were slept through: for who waits, for who is behind,
+/// for who was up to date at the same revision; and no cursor of before is known.
+#[test]
+fn another_epoch() {
+    let log = empty(0, 100, 0);
+    log.publish([1, 2, 3], 6);
+    let [mut current, mut behind, mut waiting] =
+        [at(3), at(1), at(3)].map(|cursor| log.subscribe(Start::After(cursor)));
+    assert_eq!(drain(&mut current), "");
+    let mut next = pin!(waiting.next());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(next.as_mut().poll(&mut cx).is_pending());
+    log.begin_epoch(Epoch(8), 2, 60);
+    log.begin_epoch(Epoch(9), 3, 70);
+    assert!(matches!(next.poll(&mut cx), Poll::Ready(Some(Delivery::Resync { revision: 3, snapshot: 70 }))));
+    assert_eq!(
+        (drain(&mut current), drain(&mut behind)),
+        ("resync@3=70".to_owned(), "resync@3=70".to_owned())
+    );
+    assert_eq!((log.epoch(), log.cursor()), (Epoch(9), Cursor { epoch: Epoch(9), revision: 3 }));
+    log.publish([4], 74);
+    for subscription in [&mut current, &mut behind] {
+        assert_eq!(drain(subscription), "4:4");
+        assert_eq!(subscription.cursor(), Cursor { epoch: Epoch(9), revision: 4 });
+    }
+    for cursor in [at(3), Cursor { epoch: Epoch(8), revision: 2 }, Cursor { epoch: Epoch(9), revision: 2 }] {
+        assert_eq!(drain(&mut log.subscribe(Start::After(cursor))), "resync@4=74", "{cursor}");
+    }
+    log.close();
+    log.begin_epoch(Epoch(10), 9, 90);
+    assert_eq!(log.epoch(), Epoch(9));
+}

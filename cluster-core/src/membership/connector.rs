@@ -40,6 +40,8 @@ pub(super) struct Link {
     pub(super) ours: bool,
     /// Why the connector would not cut it, the last time that it was to.
     pub(super) kept: Option<Arc<str>>,
+    /// It was up before the restart of the host, and nobody has said yet that it is not.
+    pub(super) is_remembered: bool,
     pub(super) since: SystemTime,
     /// When it last came up or went down.
     pub(super) turned_at: Option<Instant>,
@@ -105,6 +107,7 @@ impl Link {
             phase,
             ours,
             kept: None,
+            is_remembered: false,
             since: now.wall,
             turned_at: (phase == Phase::Up).then_some(now.instant),
             failures: 0,
@@ -125,6 +128,7 @@ impl Link {
     pub(super) fn shown(&self) -> LinkState {
         match self.phase {
             Phase::Up | Phase::Cutting { .. } => LinkState::Up,
+            Phase::Unknown { .. } if self.is_remembered => LinkState::Up,
             Phase::Unknown { .. } => LinkState::Unknown,
             Phase::Waiting { .. } | Phase::Connecting if self.reason.is_some() => LinkState::Down,
             Phase::Connecting | Phase::Waiting { due: Some(_) } => LinkState::Connecting,
@@ -139,6 +143,7 @@ impl Link {
             self.turned_at = Some(now.instant);
         }
         self.phase = Phase::Up;
+        self.is_remembered = false;
         self.failures = 0;
         self.reason = None;
     }
@@ -152,6 +157,7 @@ impl Link {
             self.since = now.wall;
         }
         self.reason = Some(reason);
+        self.is_remembered = false;
         self.phase = Phase::Waiting { due: Some(later(now.instant, wait)) };
     }
 

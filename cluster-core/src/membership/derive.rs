@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
-use super::{Membership, connector::Link, topology::Topology, vouch::Vouch};
+use super::{
+    Membership,
+    connector::Link,
+    topology::Topology,
+    vouch::{Lapse, Vouch},
+};
 use crate::{
     attributes::Attributes,
     event::{Event, EventKind},
@@ -11,6 +16,11 @@ use crate::{
     node::Node,
     time::Now,
 };
+
+/// Why the word of a topology is doubtful.
+const STALE: &str = "its topology has not heard of it for its time to live; it stays while its link is up";
+const HELD: &str = "its source let it go; the prune policy holds it back";
+const UNNAMED: &str = "its source does not name it; that does not count yet";
 
 /// Why a member is looked at anew: told in the events that come of it.
 #[derive(Debug, Clone, Default)]
@@ -202,6 +212,11 @@ impl Membership {
     }
 }
 
+/// Whether a reason that is shown with a topology is not the link's.
+pub(super) fn is_doubt(reason: &str) -> bool {
+    [STALE, HELD, UNNAMED].contains(&reason)
+}
+
 fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option<&Link>) -> Vouched {
     let (state, since, reason) = match link {
         Some(link) => (link.shown(), link.since, link.reason.clone()),
@@ -209,11 +224,11 @@ fn vouched(name: &TopologyName, topology: &Topology, vouch: &Vouch, link: Option
         None => (LinkState::None, vouch.since, None),
     };
     let doubt = if vouch.stale {
-        Some("its topology has not heard of it for its time to live; it stays while its link is up")
+        Some(STALE)
     } else if vouch.is_held() {
-        Some("its source let it go; the prune policy holds it back")
-    } else if vouch.absence().is_some_and(|absence| !absence.superseded) {
-        Some("its source does not name it; that does not count yet")
+        Some(HELD)
+    } else if vouch.absence().is_some_and(|absence| absence.lapse == Lapse::Unnamed) {
+        Some(UNNAMED)
     } else {
         None
     };

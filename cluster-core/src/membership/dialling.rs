@@ -195,6 +195,12 @@ impl Membership {
             // It has none to give.
             connector.spec.list_interval = None;
             connector.list_due = None;
+            let links = connector.links().iter().filter(|(_, link)| link.is_remembered);
+            let remembered: Vec<_> = links.map(|(name, _)| name.clone()).collect();
+            let reason = "its connector cannot tell whether the link outlived the restart of the host".into();
+            for name in &remembered {
+                self.link_lost(id, name, &reason, now);
+            }
             return;
         }
         connector.list_failures = connector.list_failures.saturating_add(1);

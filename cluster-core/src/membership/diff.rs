@@ -3,7 +3,7 @@
 
 use super::{
     topology::{LastReset, Topology, Withdrawal},
-    vouch::{Absence, Renewal, Vouch},
+    vouch::{Absence, Lapse, Renewal, Vouch},
 };
 use crate::{
     name::{NodeName, TopologyName},
@@ -89,11 +89,21 @@ impl Topology {
         self.check_limit(&diff)?;
         let renewal = Renewal { now, ttl, by_reset: true };
         let mut touched = Vec::new();
-        let absence =
-            Absence { since: now.instant, rounds: 0, of: self.vouches.len(), hold: None, superseded: false };
+        let absence = Absence {
+            since: now.instant,
+            rounds: 0,
+            of: self.vouches.len(),
+            hold: None,
+            lapse: Lapse::Unnamed,
+        };
         for name in diff.unnamed {
             self.own_clock(&name);
-            if complete && self.vouches.get(&name).is_some_and(|vouch| vouch.absent.is_none()) {
+            if complete
+                && self
+                    .vouches
+                    .get(&name)
+                    .is_some_and(|vouch| vouch.absent.is_none() || vouch.is_remembered())
+            {
                 self.vouches.change(&name, |vouch| vouch.absent = Some(Box::new(absence)));
                 touched.push(name);
             }
@@ -206,8 +216,7 @@ impl Topology {
             return Ok(());
         }
         // A list that names an incarnation before the known one is behind: the known one is there, unless it is dead.
-        let behind =
-            vouch.is_some_and(|vouch| is_older(&node, &vouch.node) && !self.tombstones.has(&vouch.node));
+        let behind = vouch.is_some_and(|vouch| is_behind(&node, vouch) && !self.tombstones.has(&vouch.node));
         if !behind && self.tombstones.has(&node) {
             diff.unnamed.extend(vouch.map(|vouch| vouch.node.name().clone()));
             return Ok(());
@@ -248,10 +257,12 @@ impl Topology {
         self.vouches.extend(fresh, renewal);
         for node in known {
             let name = node.name().clone();
-            let Some(old) = self.vouches.get(&name).map(|vouch| &vouch.node) else { continue };
+            let Some(vouch) = self.vouches.get(&name) else { continue };
+            let old = &vouch.node;
             let changed = *old != node;
             // The source itself says that a later incarnation has taken over.
             if changed
+                && !vouch.is_remembered()
                 && is_older(old, &node)
                 && let Some(over) = old.incarnation()
             {
@@ -276,7 +287,7 @@ impl Topology {
             let is_ripe = self.vouches.change(name, |vouch| {
                 let Some(absence) = &mut vouch.absent else { return false };
                 absence.rounds = absence.rounds.saturating_add(1);
-                let counts = absence.superseded || absence.rounds >= policy.rounds;
+                let counts = absence.lapse == Lapse::Superseded || absence.rounds >= policy.rounds;
                 absence.hold.is_none() && counts
             });
             is_ripe == Some(true)
@@ -287,18 +298,23 @@ impl Topology {
     /// Whether the source has buried this incarnation, or already speaks of a later one.
     fn is_over(&self, node: &Node) -> bool {
         let known = self.vouches.get(node.name());
-        self.tombstones.has(node) || known.is_some_and(|vouch| is_older(node, &vouch.node))
+        self.tombstones.has(node) || known.is_some_and(|vouch| is_behind(node, vouch))
     }
 
     /// Whether a removal ends a vouch. With an incarnation it ends that one and older ones.
     fn ends(&self, removal: &Node) -> bool {
-        self.vouches.get(removal.name()).is_some_and(|vouch| !is_older(removal, &vouch.node))
+        self.vouches.get(removal.name()).is_some_and(|vouch| !is_behind(removal, vouch))
     }
 }
 
 /// Whether both tell their incarnations and the first is the older one.
 fn is_older(node: &Node, than: &Node) -> bool {
     node.incarnation().is_some_and(|old| than.incarnation().is_some_and(|new| old < new))
+}
+
+/// Whether a node as its source describes it is of an older incarnation than the one that the source vouches for.
+fn is_behind(node: &Node, vouch: &Vouch) -> bool {
+    !vouch.is_remembered() && is_older(node, &vouch.node)
 }
 
 /// Whether one of the removals, in the order of names, buries a node as it is described.

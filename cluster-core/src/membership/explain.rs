@@ -47,6 +47,8 @@ pub struct VouchExplained {
     pub absent_rounds: u32,
     /// The prune policy holds back its withdrawal until then.
     pub held_until: Option<SystemTime>,
+    /// It is of before the restart of the host: its source has not named the node since.
+    pub remembered: bool,
 }
 
 /// The link of a node by one connector.
@@ -94,7 +96,10 @@ impl Membership {
             let link = connector.links().get(name)?;
             Some(LinkExplained {
                 connector: Arc::clone(&connector.spec.name),
-                state: link.shown(),
+                state: match link.phase {
+                    Phase::Unknown { .. } => LinkState::Unknown,
+                    _ => link.shown(),
+                },
                 since: link.since,
                 failures: link.failures,
                 attempts: link.attempts.iter().cloned().collect(),
@@ -135,6 +140,7 @@ impl VouchExplained {
             stale: vouch.stale,
             absent_rounds: vouch.absence().map_or(0, |absence| absence.rounds),
             held_until: hold.and_then(|hold| hold.until).map(|at| wall(at, now)),
+            remembered: vouch.is_remembered(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How the connectors' words change the links.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Membership, Topology,
@@ -91,10 +91,11 @@ impl Membership {
             return;
         };
         // What is not up cannot be lost: a dial that is under way has its own end.
-        if !connector.links().get(name).is_some_and(Link::is_up) {
+        let Some(link) = connector.links().get(name).filter(|link| link.is_up()) else {
             return;
-        }
-        let wait = connector.spec.retry.wait(1, random);
+        };
+        // That one of before the restart is gone says nothing against dialling it now.
+        let wait = if link.is_remembered { Duration::ZERO } else { connector.spec.retry.wait(1, random) };
         connector.change(name, |link| link.fall(Arc::clone(reason), wait, now));
         // A vouch that ran out was kept for the sake of the link.
         let is_stale = |topology: &&mut Topology| {

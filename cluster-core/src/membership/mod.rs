@@ -21,6 +21,7 @@ pub mod explain;
 mod link;
 mod linking;
 mod prune;
+mod recall;
 mod reporting;
 mod status;
 mod timer;
@@ -43,6 +44,7 @@ pub use self::{
         UNKNOWN_MAX,
     },
     prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
+    recall::REMEMBERED_MAX,
     tombstones::TOMBSTONES_MAX,
     topology::TopologySpec,
     vouch::SUPERSEDED_MAX,
@@ -62,6 +64,8 @@ pub struct MembershipOptions {
     pub local: Option<Node>,
     /// The revision of the last event before this membership's first.
     pub revision: u64,
+    /// The members as they were at that revision, where they are remembered: see [`Membership::recall`].
+    pub members: OrdMap<NodeName, Arc<Member>>,
     /// Seed of the jitter of retries.
     pub seed: u64,
 }
@@ -89,13 +93,13 @@ impl Membership {
     /// A membership of the local node alone.
     #[must_use]
     pub fn new(options: MembershipOptions, now: Now) -> Self {
-        let MembershipOptions { local, revision, seed } = options;
+        let MembershipOptions { local, revision, members, seed } = options;
         let mut membership = Self {
             local: None,
             absence: None,
             revision,
             random: fastrand::Rng::with_seed(seed),
-            members: OrdMap::new(),
+            members,
             statuses: OrdMap::new(),
             topologies: BTreeMap::new(),
             connectors: BTreeMap::new(),

@@ -16,9 +16,14 @@ impl Membership {
         let old = self.statuses.get(name);
         let reason = if let Some(topology) = self.topologies.get(name) {
             let held: Vec<NodeName> = topology.vouches.held().iter().take(NAMES_SHOWN_MAX).cloned().collect();
+            let remembered: Vec<NodeName> =
+                topology.vouches.remembered().iter().take(NAMES_SHOWN_MAX).cloned().collect();
             let (health, reason) = self.health(topology);
             let same_health = old.filter(|old| old.health == health);
             if same_health.is_some_and(|old| old.reason == reason && old.held == held) {
+                if let Some(status) = self.statuses.get_mut(name).filter(|old| old.remembered != remembered) {
+                    Arc::make_mut(status).remembered = remembered;
+                }
                 return;
             }
             let status = TopologyStatus {
@@ -26,6 +31,7 @@ impl Membership {
                 reason: reason.clone(),
                 since: same_health.map_or(now.wall, |old| old.since),
                 held,
+                remembered,
                 unclaimed: old.map(|old| old.unclaimed.clone()).unwrap_or_default(),
             };
             self.statuses.insert(name.clone(), Arc::new(status));

@@ -8,6 +8,7 @@ mod leaving;
 mod linking;
 mod local;
 mod random;
+mod recall;
 mod reports;
 mod retry;
 mod script;

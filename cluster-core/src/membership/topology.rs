@@ -9,7 +9,7 @@ use super::{
     ConnectorId,
     prune::{Guard, PrunePolicy},
     tombstones::Tombstones,
-    vouch::{Absence, Hold, Vouch, Vouches},
+    vouch::{Absence, Hold, Lapse, Vouch, Vouches},
 };
 use crate::{
     member::Health,
@@ -123,7 +123,7 @@ impl Topology {
         let hold = Hold { until: (!policy.never).then(|| later(now, policy.hold)) };
         for name in names {
             self.vouches.change(name, |vouch| {
-                let first = Absence { since: now, rounds: 0, of, hold: None, superseded: false };
+                let first = Absence { since: now, rounds: 0, of, hold: None, lapse: Lapse::Unnamed };
                 vouch.absent.get_or_insert_with(|| Box::new(first)).hold.get_or_insert(hold);
             });
         }
@@ -219,6 +219,19 @@ impl Topology {
                     self.drop_vouch(&name);
                     due.released.push(name);
                 }
+                // The source is silent since the restart; what it named before is there.
+                Some(absence)
+                    if absence.lapse == Lapse::Remembered
+                        && absence.hold.is_none()
+                        && absence.ripe_at(self.spec.prune.after) <= now
+                        && is_linked(&name) =>
+                {
+                    self.vouches.change(&name, |vouch| {
+                        vouch.stale = true;
+                        vouch.absent = None;
+                    });
+                    due.expired.push(name);
+                }
                 // Whoever withdraws or holds it arms it again.
                 Some(absence) if absence.hold.is_none() && absence.ripe_at(self.spec.prune.after) <= now => {
                     due.ripe.push(name);
@@ -254,9 +267,9 @@ impl Topology {
     /// incarnations are dead is one source's word alone.
     pub(super) fn supersede(&mut self, now: Instant) {
         let of = self.vouches.len();
-        let absence = Absence { since: now, rounds: 0, of, hold: None, superseded: true };
+        let absence = Absence { since: now, rounds: 0, of, hold: None, lapse: Lapse::Superseded };
         self.vouches.change_all(|vouch| {
-            vouch.absent.get_or_insert_with(|| Box::new(absence)).superseded = true;
+            vouch.absent.get_or_insert_with(|| Box::new(absence)).lapse = Lapse::Superseded;
         });
         self.tombstones = Tombstones::default();
         self.forget_list();
@@ -267,7 +280,7 @@ impl Topology {
     pub(super) fn end_superseded(&mut self) -> Vec<NodeName> {
         let is_superseded = |name: &&NodeName| {
             let absence = self.vouches.get(name).and_then(Vouch::absence);
-            absence.is_some_and(|absence| absence.superseded)
+            absence.is_some_and(|absence| absence.lapse == Lapse::Superseded)
         };
         let names: Vec<_> = self.vouches.absent().iter().filter(is_superseded).cloned().collect();
         names.iter().for_each(|name| self.drop_vouch(name));

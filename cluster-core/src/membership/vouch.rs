@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use super::recall::REMEMBERED_MAX;
 use crate::{
     name::NodeName,
     node::Node,
@@ -37,8 +38,18 @@ pub(super) struct Absence {
     /// Members that the topology had when the source let it go: whom it names instead does not dilute the loss.
     pub(super) of: usize,
     pub(super) hold: Option<Hold>,
+    pub(super) lapse: Lapse,
+}
+
+/// Why the word of a source for a node is not its own any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lapse {
+    /// It does not name the node.
+    Unnamed,
     /// Another source has taken the place of the one that named the node, and has not spoken yet.
-    pub(super) superseded: bool,
+    Superseded,
+    /// It named the node before the host was restarted, and has not spoken yet.
+    Remembered,
 }
 
 /// How long the word of a source that was superseded counts, if the one after it says nothing.
@@ -66,6 +77,7 @@ pub(super) struct Vouches {
     by_name: BTreeMap<NodeName, Vouch>,
     absent: BTreeSet<NodeName>,
     held: BTreeSet<NodeName>,
+    remembered: BTreeSet<NodeName>,
     deadlines: BTreeSet<(Instant, NodeName)>,
     /// Absence counts after so long.
     after: Duration,
@@ -95,6 +107,12 @@ impl Vouch {
     /// Since when and how the source does not name the node any more.
     pub(super) fn absence(&self) -> Option<Absence> {
         self.absent.as_deref().copied()
+    }
+
+    /// Whether it is of before the restart of the host, and was not renewed since. Then its incarnation may be another
+    /// source's word.
+    pub(super) fn is_remembered(&self) -> bool {
+        self.absence().is_some_and(|absence| absence.lapse == Lapse::Remembered)
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -128,7 +146,12 @@ impl Vouch {
 impl Absence {
     /// When it counts without another view.
     pub(super) fn ripe_at(self, after: Duration) -> Instant {
-        later(self.since, if self.superseded { SUPERSEDED_MAX } else { after })
+        let wait = match self.lapse {
+            Lapse::Unnamed => after,
+            Lapse::Superseded => SUPERSEDED_MAX,
+            Lapse::Remembered => REMEMBERED_MAX,
+        };
+        later(self.since, wait)
     }
 }
 
@@ -183,6 +206,21 @@ impl Vouches {
         &self.held
     }
 
+    /// Those of the absent that are of before the restart.
+    pub(super) fn remembered(&self) -> &BTreeSet<NodeName> {
+        &self.remembered
+    }
+
+    /// Takes up a vouch of before the restart.
+    pub(super) fn remember(&mut self, node: Node, since: SystemTime, absence: Absence, now: Now) {
+        let name = node.name().clone();
+        let mut vouch = Vouch::new(node, Renewal { now, ttl: None, by_reset: false });
+        vouch.since = since;
+        self.by_name.insert(name.clone(), vouch);
+        let of = self.by_name.len();
+        self.change(&name, |vouch| vouch.absent = Some(Box::new(Absence { of, ..absence })));
+    }
+
     /// Vouches for nodes that have no vouch yet.
     pub(super) fn extend(&mut self, nodes: Vec<Node>, renewal: Renewal) {
         let names: Vec<_> = nodes.iter().map(|node| node.name().clone()).collect();
@@ -202,6 +240,7 @@ impl Vouches {
         let vouch = self.by_name.remove(name)?;
         self.absent.remove(name);
         self.held.remove(name);
+        self.remembered.remove(name);
         if let Some(armed) = vouch.armed {
             self.deadlines.remove(&(armed, name.clone()));
         }
@@ -211,9 +250,10 @@ impl Vouches {
     /// Changes a vouch and sees to it that it is found as what it is afterwards.
     pub(super) fn change<R>(&mut self, name: &NodeName, change: impl FnOnce(&mut Vouch) -> R) -> Option<R> {
         let vouch = self.by_name.get_mut(name)?;
-        let was = (vouch.absent.is_some(), vouch.is_held());
+        let places = |vouch: &Vouch| (vouch.absent.is_some(), vouch.is_held(), vouch.is_remembered());
+        let was = places(vouch);
         let result = change(vouch);
-        let is = (vouch.absent.is_some(), vouch.is_held());
+        let is = places(vouch);
         // One that is due later than it is armed for is armed again when that fires: renewing costs nothing.
         if let Some(due) = vouch.due(self.after)
             && vouch.armed.is_none_or(|armed| due < armed)
@@ -226,6 +266,7 @@ impl Vouches {
         if was != is {
             put(&mut self.absent, name, is.0);
             put(&mut self.held, name, is.1);
+            put(&mut self.remembered, name, is.2);
         }
         Some(result)
     }

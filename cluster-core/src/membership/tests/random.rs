@@ -14,7 +14,7 @@ use super::{
     script::{ERL, KEPT, Op, TCP, obliging, refusing, topology, wait},
     world::World,
 };
-use crate::member::MemberState;
+use crate::member::{Member, MemberState};
 
 const TOPOLOGIES: [&str; 4] = ["n", "t", "u", "v"];
 const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "me"];
@@ -91,6 +91,7 @@ fn op() -> impl Strategy<Value = Op> {
         topology().prop_map(|name| Op::Degraded(name, "403")),
         topology().prop_map(Op::Remove),
         topology().prop_map(Op::Supersede),
+        prop_oneof![3 => Just(&[][..]), 1 => Just(&["t"][..])].prop_map(Op::Restart),
         (topology(), select(vec![None, TCP, ERL])).prop_map(changed),
         topology().prop_map(added),
         select(&NAMES[..]).prop_map(Op::Forget),
@@ -184,6 +185,32 @@ proptest! {
         let timeouts = world.timeouts - timeouts;
         assert!(timeouts < 3_000, "{timeouts} timeouts in ten minutes");
         world.check_fold(pick);
+    }
+
+    /// A restart changes nobody whose links outlive the host, whatever was before it.
+    #[test]
+    fn restart(script in vec(op(), 1..60).prop_map(Script)) {
+        let mut world = World::new();
+        for op in TOPOLOGIES.map(added).iter().chain(&script.0) {
+            world.run(op);
+        }
+        for id in [TCP, ERL] {
+            world.run(&Op::Obliging(id.unwrap(), None));
+        }
+        let before = world.membership.snapshot().members;
+        world.run(&Op::Restart(&[]));
+        let after = world.membership.snapshot().members;
+        assert!(before.keys().eq(after.keys()), "{before:?} {after:?}");
+        let is_own = |name| world.membership.topologies[name].spec.connector == TCP;
+        for (old, new) in before.values().zip(after.values()) {
+            if !old.topologies.iter().any(|vouched| is_own(&vouched.name)) {
+                let plain = |member: &Member| {
+                    let Member { state, incarnation, addresses, attributes, .. } = member.clone();
+                    (state, incarnation, addresses, attributes)
+                };
+                assert_eq!(plain(old), plain(new), "{}", old.name);
+            }
+        }
     }
 
     /// It makes no difference whether a list is compared with the one before it or with all that is known.

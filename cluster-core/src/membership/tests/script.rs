@@ -25,6 +25,8 @@ pub(super) enum Op {
     Change(&'static str, Option<ConnectorId>, PrunePolicy),
     /// Another source takes the place of a topology's own.
     Supersede(&'static str),
+    /// The host is restarted and remembers the members; these topologies are not configured any more.
+    Restart(&'static [&'static str]),
     /// A topology is removed.
     Remove(&'static str),
     /// A `Reset` of a topology.
@@ -245,6 +247,8 @@ impl fmt::Display for Op {
             }
             Self::Small(name) => write!(f, "topology {name} of three by none"),
             Self::Supersede(name) => write!(f, "{name} has another source"),
+            Self::Restart([]) => write!(f, "the host is restarted"),
+            Self::Restart(without) => write!(f, "the host is restarted without {}", without.join(" ")),
             Self::Remove(name) => write!(f, "remove {name}"),
             Self::Complete(name, nodes, time) => write!(f, "{name} is [{nodes}]{}", ttl(time)),
             Self::Partial(name, nodes, time) => write!(f, "{name} has [{nodes}]{}", ttl(time)),

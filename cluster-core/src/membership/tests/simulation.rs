@@ -144,7 +144,8 @@ impl Cluster {
         here.is_alive = true;
         here.links.clear();
         here.buried.clear();
-        let options = MembershipOptions { local: Some(here.node(host)), revision: 0, seed };
+        let options =
+            MembershipOptions { local: Some(here.node(host)), seed, ..MembershipOptions::default() };
         here.membership = Membership::new(options, now);
         (here.folded, here.revision) = (Members::new(), 0);
         here.membership.add_connector(ConnectorSpec {

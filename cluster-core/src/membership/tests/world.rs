@@ -71,7 +71,8 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "an instant cannot be had otherwise; it is not read again")]
     pub(super) fn new() -> Self {
         let begin = Instant::now();
-        let options = MembershipOptions { local: Some(node("me")), revision: 100, seed: 7 };
+        let local = Some(node("me"));
+        let options = MembershipOptions { local, revision: 100, seed: 7, ..MembershipOptions::default() };
         let mut world = Self {
             membership: Membership::new(options, clock(begin, begin)),
             told: String::new(),
@@ -140,6 +141,7 @@ impl World {
                 self.membership.supersede(&topology(name), now);
                 self.buried.retain(|(of, _), _| of != name);
             }
+            Op::Restart(without) => self.restart(without),
             Op::Remove(name) => {
                 self.membership.remove_topology(&topology(name), now);
                 self.buried.retain(|(of, _), _| of != name);
@@ -184,6 +186,41 @@ impl World {
         }
     }
 
+    /// Another membership with what was there, that remembers the members and nothing else.
+    fn restart(&mut self, without: &[&str]) {
+        let now = self.now();
+        let before = &self.membership;
+        let Snapshot { revision, members, .. } = before.snapshot();
+        let options = MembershipOptions { revision, members, seed: 8, local: None };
+        let mut membership = Membership::new(options, now);
+        let mut running = Vec::new();
+        for (id, connector) in &before.connectors {
+            membership.add_connector(connector.spec.clone());
+            running.extend(connector.running.then_some(*id));
+        }
+        let is_there = |name: &&TopologyName| !without.contains(&name.as_str());
+        let names: Vec<_> = before.topologies.keys().filter(is_there).cloned().collect();
+        for name in &names {
+            membership.add_topology(before.topologies[name].spec.clone(), now);
+        }
+        membership.set_presence(before.absence.clone().map_or(Ok(()), Err), now);
+        membership.set_local(before.local.clone().unwrap(), now);
+        membership.recall(false, now);
+        self.membership = membership;
+        self.buried.clear();
+        self.answers.clear();
+        for (id, played) in &mut self.played {
+            played.end(*id);
+        }
+        self.observe();
+        for id in running {
+            self.input(id, LinkInput::Started);
+        }
+        for name in &names {
+            self.membership.strategy_started(name, now);
+        }
+    }
+
     /// A topology's, whose connector runs from when it is first used.
     fn spec(&mut self, name: &str, connector: Option<ConnectorId>, prune: PrunePolicy) -> TopologySpec {
         if let Some(id) = connector.filter(|id| !self.membership.connectors[id].running) {
@@ -205,8 +242,8 @@ impl World {
         };
         let second = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
         for vouch in &known.vouches {
-            let VouchExplained { topology, node, since, renewed, expires, stale, absent_rounds, held_until } =
-                vouch;
+            let VouchExplained { topology, node, since, renewed, expires, .. } = vouch;
+            let VouchExplained { stale, absent_rounds, held_until, remembered, .. } = vouch;
             let [since, renewed] = [since, renewed].map(|at| second(*at));
             let [expires, held] = [expires, held_until].map(|at| at.map(second));
             writeln!(self.told, "    by {topology}: {node:?} since {since:.1} renewed {renewed:.1}").unwrap();
@@ -215,6 +252,9 @@ impl World {
                 "        expires {expires:.1?} stale {stale} absent {absent_rounds} held {held:.1?}"
             )
             .unwrap();
+            if *remembered {
+                writeln!(self.told, "        remembered").unwrap();
+            }
         }
         for link in &known.links {
             let next = link.next_attempt.map(second);
