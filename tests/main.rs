@@ -33,4 +33,5 @@ mod pins;
 mod plugins_dir;
 mod presence;
 mod reload;
+mod state;
 mod watching;

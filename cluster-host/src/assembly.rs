@@ -16,6 +16,7 @@ use crate::{
     inbox::UnitId,
     placement::Plugin,
     plugin::{Inspected, LoadError, LookupError, Origin, PinsError, Registry, Source},
+    state::StateError,
     supervision::{RESTART_BACKOFF, RestartPolicy},
     unit::UnitSpec,
 };
@@ -45,6 +46,9 @@ pub enum StartError {
         #[source]
         error: LoadError,
     },
+    /// The state directory cannot be used. (operator)
+    #[error(transparent)]
+    State(#[from] StateError),
     /// It cannot be said which plugins may be loaded. (operator)
     #[error(transparent)]
     Pins(#[from] PinsError),

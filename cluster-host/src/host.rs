@@ -27,6 +27,7 @@ use crate::{
     plugin::Registry,
     presence::{Presence, incarnation_at},
     reload::{self, Files, ReloadError, Reloaded},
+    state::{self, Identity, Opened, Publisher, StateHealth},
     unit::Surroundings,
     watch::Watch,
 };
@@ -52,6 +53,7 @@ pub struct HostHandle {
     board: Arc<Board>,
     commands: mpsc::Sender<Command>,
     files: Option<Arc<Files>>,
+    state: state::Watch,
 }
 
 /// What a host is made of, before it starts.
@@ -191,6 +193,10 @@ impl Source for HostHandle {
         self.board.node()
     }
 
+    fn state(&self) -> StateHealth {
+        self.state.health()
+    }
+
     fn topologies(&self) -> Vec<TopologyInfo> {
         let (_, snapshot) = self.log.snapshot();
         let entries = self.board.entries();
@@ -239,26 +245,35 @@ impl HostBuilder {
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
         let Self { config, mut registry, listener, limits, file } = self;
-        let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
         let now = clock::now();
         let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
         let assembly = Assembly::new(config, &mut registry)?;
         assembly.keep(&registry);
-        let options = MembershipOptions { seed: random.u64(..), ..MembershipOptions::default() };
-        let membership = Membership::new(options, now);
-        let log_options = LogOptions {
-            epoch: Epoch(random.u64(..)),
-            revision: 0,
-            retention_events_max: RETENTION_EVENTS_MAX,
+        let fresh = Epoch(random.u64(..));
+        let opened = open_state(&assembly.config, fresh)?;
+        let options = MembershipOptions {
+            revision: opened.as_ref().map_or(0, |opened| opened.snapshot.revision),
+            members: opened.as_ref().map(|opened| opened.snapshot.members.clone()).unwrap_or_default(),
+            seed: random.u64(..),
+            local: None,
         };
-        let log = EventLog::new(log_options, Snapshot::default());
+        let membership = Membership::new(options, now);
+        let sources = state::sources(&assembly);
+        let remembered = opened.as_ref().map(|opened| opened.sources.clone());
+        let publisher = publisher(opened, fresh, random.fork())?;
+        let log = publisher.log().clone();
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
         let files = file.map(|file| Arc::new(Files::new(&file, registry)));
-        let handle = HostHandle { log: log.clone(), board: Arc::clone(&board), commands, files };
+        let board = Arc::new(Board::default());
+        let state = publisher.watch();
+        let handle = HostHandle { log, board: Arc::clone(&board), commands, files, state };
         let around = Surroundings { inbox: Arc::new(Inbox::default()), board, presence };
-        let mut owner = Owner::new(membership, log, around, random);
+        let mut owner = Owner::new(membership, publisher, around, random);
         let _all_is_new = owner.apply(&assembly);
+        if let Some(remembered) = remembered {
+            owner.recall(&sources, &remembered);
+        }
         owner.hand_on();
         let (stop, stopping) = watch::channel(false);
         let api = listener.map(|listener| {
@@ -268,6 +283,26 @@ impl HostBuilder {
         let owner = tokio::spawn(owner.run(asked, stopped(stopping)));
         Ok(Host { handle, stop, owner, api })
     }
+}
+
+/// What is remembered, where the configuration wants that.
+fn open_state(config: &Config, fresh: Epoch) -> Result<Option<Opened>, StartError> {
+    let Some(directory) = &config.state.directory else {
+        return Ok(None);
+    };
+    let node = config.node.as_ref().map(|node| node.name.clone());
+    let identity = Identity { cluster: config.cluster.clone(), node };
+    Ok(Some(Opened::open(directory, identity, state::Limits::default(), fresh)?))
+}
+
+/// The log with what is remembered, and who publishes there.
+fn publisher(opened: Option<Opened>, fresh: Epoch, random: fastrand::Rng) -> Result<Publisher, StartError> {
+    let retention_events_max = RETENTION_EVENTS_MAX;
+    let Some(opened) = opened else {
+        let options = LogOptions { epoch: fresh, revision: 0, retention_events_max };
+        return Ok(Publisher::direct(EventLog::new(options, Snapshot::default())));
+    };
+    Ok(Publisher::written(opened, random)?)
 }
 
 /// Ready when a stop is wanted, or the [`Host`] is gone.

@@ -45,6 +45,7 @@ mod preview;
 mod reload;
 pub mod runner;
 mod socket;
+pub mod state;
 mod supervision;
 mod trial;
 mod unit;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use cluster_core::{
-    EventLog, Health, Membership, NodeName, Now,
+    Health, Membership, NodeName, Now,
     membership::{ConnectorId, Effect, LinkInput, OperationId, Outcome, explain::Explanation},
 };
 use cluster_sdk::{
@@ -20,6 +20,7 @@ use crate::{
     clock,
     inbox::{Speaker, UnitId, Waiting, Word},
     narration,
+    state::{self, Publisher, Sources},
     supervision::{Decision, Exit},
     unit::{STOP_MAX, Surroundings, Unit, health_after},
 };
@@ -39,7 +40,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Owner {
     pub(crate) membership: Membership,
-    pub(crate) log: EventLog,
+    pub(crate) publisher: Publisher,
     pub(crate) units: BTreeMap<UnitId, Unit>,
     pub(crate) around: Surroundings,
     pub(crate) random: fastrand::Rng,
@@ -61,13 +62,13 @@ impl Owner {
     /// One to whom everything is new.
     pub(crate) fn new(
         membership: Membership,
-        log: EventLog,
+        publisher: Publisher,
         around: Surroundings,
         random: fastrand::Rng,
     ) -> Self {
         Self {
             membership,
-            log,
+            publisher,
             units: BTreeMap::new(),
             around,
             random,
@@ -96,18 +97,33 @@ impl Owner {
         let reason = self.around.presence.stop_reason();
         self.stop_units(reason, |unit| matches!(unit, UnitId::Strategy(_))).await;
         self.stop_units(StopReason::Leave, |unit| matches!(unit, UnitId::Connector(_))).await;
-        self.log.close();
+        self.publisher.close().await;
+    }
+
+    /// Takes up what is remembered, now that all is there that a configuration asks for and nothing runs yet.
+    pub(crate) fn recall(&mut self, sources: &Sources, remembered: &Sources) {
+        let now = clock::now();
+        self.membership.recall(self.around.presence.is_awaited(), now);
+        for (topology, source) in remembered {
+            if sources.get(topology).is_some_and(|now| now != source) {
+                self.membership.supersede(topology, now);
+            }
+        }
+        self.publisher.set_sources(sources);
+        self.publisher.show_topologies(self.membership.snapshot());
     }
 
     fn next_due(&self) -> Option<Instant> {
         let starts = self.units.values().filter_map(Unit::due);
         let retired = self.retired.iter().map(|(_, until)| *until);
-        starts.chain(retired).chain(self.current.next_due()).chain(self.membership.poll_timeout()).min()
+        let own = starts.chain(retired).chain(self.current.next_due()).chain(self.publisher.due());
+        own.chain(self.membership.poll_timeout()).min()
     }
 
     fn handle_timeout(&mut self) {
         let now = clock::now();
         self.membership.handle_timeout(now);
+        self.publisher.handle_timeout(now.instant);
         self.remove_due();
         let late = self.retired.extract_if(.., |(_, until)| *until <= now.instant);
         for (unit, _) in late {
@@ -274,7 +290,12 @@ impl Owner {
             }
             Command::Apply(assembly, answer) => {
                 let possible = self.current.can_become(&assembly.config);
-                let _gone = answer.send(possible.map(|()| self.apply(&assembly)));
+                let changes = possible.map(|()| {
+                    let changes = self.apply(&assembly);
+                    self.publisher.set_sources(&state::sources(&assembly));
+                    changes
+                });
+                let _gone = answer.send(changes);
             }
         }
     }
@@ -295,10 +316,7 @@ impl Owner {
         for event in &events {
             narration::tell(event, &snapshot);
         }
-        let (_, shown) = self.log.snapshot();
-        if !events.is_empty() || shown.topologies != snapshot.topologies {
-            self.log.publish(events, snapshot);
-        }
+        self.publisher.publish(events, snapshot);
     }
 
     fn do_effect(&mut self, effect: Effect) {

@@ -103,6 +103,11 @@ impl Presence {
         }
     }
 
+    /// Whether somebody will say who the node is.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.words.is_empty()
+    }
+
     fn is_up(&self) -> bool {
         self.words.values().any(|word| matches!(word, LocalReport::Up(_)))
     }

@@ -58,6 +58,29 @@ fn measure(table: &mut Table) -> Result<(), Box<dyn Error>> {
     table.check(&format!("idle CPU {share:.4} % (goal < 0.05 %)"), share < 0.05);
     let members = setup.members()?;
     table.check(&format!("{members} members were there, and the local node"), members == MEMBERS + 1);
+    drop(daemon);
+    remembering(table, &setup, rss)
+}
+
+/// The same with a state directory, and after a restart with what is remembered.
+fn remembering(table: &mut Table, setup: &Setup, rss: u64) -> Result<(), Box<dyn Error>> {
+    let text = fs::read_to_string(&setup.config)?;
+    fs::write(&setup.config, format!("[state]\ndirectory = \"state\"\n{text}"))?;
+    let (daemon, _) = setup.start()?;
+    setup.announce()?;
+    pause(SETTLE);
+    let first = daemon.memory()?.rss;
+    drop(daemon);
+    let (daemon, ready) = setup.start()?;
+    pause(SETTLE);
+    let again = daemon.memory()?.rss;
+    table.note(&format!(
+        "RSS with a state directory {first} KiB, without {rss} KiB; after a restart {again} KiB"
+    ));
+    let milliseconds = ready.as_secs_f64() * 1e3;
+    table.note(&format!("ready with what is remembered after {milliseconds:.1} ms"));
+    let members = setup.members()?;
+    table.check(&format!("{members} members are remembered"), members == MEMBERS + 1);
     Ok(())
 }
 

@@ -170,6 +170,9 @@ pub struct Topology<'a> {
     pub members: u64,
     /// Members whose withdrawal is held back by the prune policy.
     pub held: Vec<Cow<'a, str>>,
+    /// Members that are remembered from before the restart of the host, and that the source has not named since.
+    #[serde(default)]
+    pub remembered: Vec<Cow<'a, str>>,
     /// Links that nobody vouches for.
     pub unclaimed: Vec<Cow<'a, str>>,
     /// What strategy and connector count.
@@ -214,6 +217,9 @@ pub struct Vouch<'a> {
     pub absent_rounds: u32,
     /// The prune policy holds back its withdrawal until then.
     pub held_until: Option<Time>,
+    /// It is of before the restart of the host: its source has not named the node since.
+    #[serde(default)]
+    pub remembered: bool,
 }
 
 /// A node as a source describes it.

@@ -82,9 +82,8 @@ async fn members(
             Ok(answer("application/json", list.into_body()))
         }
         MembersFormat::Text => {
-            let (revision, snapshot) = source.log().snapshot();
-            let cursor = Cursor { epoch: source.log().epoch(), revision }.to_string();
-            let cursor = HeaderValue::try_from(cursor)
+            let (cursor, snapshot) = source.log().latest();
+            let cursor = HeaderValue::try_from(cursor.to_string())
                 .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
             let list = MemberList::as_text(snapshot);
             let mut answer = answer("text/plain; charset=utf-8", list.into_body());
@@ -128,9 +127,8 @@ async fn member(
 
 async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
     let topologies = shared.source.topologies();
-    let log = shared.source.log();
-    let (revision, snapshot) = log.snapshot();
-    json_answer(&json::Topologies::new(Cursor { epoch: log.epoch(), revision }, &topologies, &snapshot))
+    let (cursor, snapshot) = shared.source.log().latest();
+    json_answer(&json::Topologies::new(cursor, &topologies, &snapshot))
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::SystemTime};
 
 use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership::explain::Explanation};
 
-use crate::reload::{ReloadError, Reloaded};
+use crate::{
+    reload::{ReloadError, Reloaded},
+    state::StateHealth,
+};
 
 /// An answer that the host gives in its own time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -19,6 +22,11 @@ pub trait Source: Send + Sync + 'static {
 
     /// The topologies in the order of their names.
     fn topologies(&self) -> Vec<TopologyInfo>;
+
+    /// Whether what happens is remembered across restarts.
+    fn state(&self) -> StateHealth {
+        StateHealth::Off
+    }
 
     /// All that is known of one name; `None` where that is nothing.
     fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>>;

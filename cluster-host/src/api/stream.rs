@@ -27,6 +27,7 @@ const PIECE_BYTES: usize = 8 * 1024;
 /// The events from a cursor on, as server-sent events.
 pub(super) struct EventStream {
     subscription: Subscription<Event, Snapshot>,
+    /// Of what was taken from the log last.
     epoch: Epoch,
     end: End,
     pending: Pending,
@@ -105,8 +106,12 @@ impl EventStream {
             if !piece.is_empty() {
                 return Some(piece.into());
             }
+            let at = self.subscription.cursor();
             let delivery = match &mut self.end {
-                End::At(revision) if self.subscription.cursor().revision == *revision => return None,
+                // A cursor of another epoch is nowhere here, whatever its revision is.
+                End::At(revision) if at == (Cursor { epoch: self.epoch, revision: *revision }) => {
+                    return None;
+                }
                 End::At(_) => self.subscription.try_next()?,
                 End::WhenStopping { stopping, keep_alive_interval } => tokio::select! {
                     biased;
@@ -115,6 +120,10 @@ impl EventStream {
                     () = tokio::time::sleep(*keep_alive_interval) => return Some(Bytes::from_static(b":\n\n")),
                 },
             };
+            let before = std::mem::replace(&mut self.epoch, self.subscription.cursor().epoch);
+            if before != self.epoch {
+                self.resync_reason = Some(format!("epoch {before} has ended"));
+            }
             self.pending = match delivery {
                 Delivery::Events(batch) => Pending::Events(batch, 0),
                 Delivery::Resync { revision, snapshot } => self.resync(revision, snapshot),
@@ -227,9 +236,9 @@ impl Format {
 impl MemberList {
     /// The answer of `/v1/members`.
     pub(super) fn of_log(log: &EventLog, this: Option<&NodeName>) -> Self {
-        let (revision, snapshot) = log.snapshot();
+        let (Cursor { epoch, revision }, snapshot) = log.latest();
         let shape = json::Members {
-            epoch: log.epoch().to_string().into(),
+            epoch: epoch.to_string().into(),
             revision,
             this: this.map(|node| node.as_str().into()),
             members: Vec::new(),

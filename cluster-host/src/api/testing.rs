@@ -97,6 +97,7 @@ pub(crate) fn topology() -> TopologyInfo {
             reason: Some("no route to host".into()),
             since: at(5_000),
             held: vec!["b@h".parse().unwrap()],
+            remembered: vec!["d@h".parse().unwrap()],
             unclaimed: vec!["x@h".parse().unwrap()],
         },
         counters: [("datagrams_bad".to_owned(), 4)].into(),
@@ -124,6 +125,7 @@ pub(crate) fn explanation(name: &str) -> Explanation {
             stale: false,
             absent_rounds: 1,
             held_until: Some(at(300_000)),
+            remembered: true,
         }],
         links: vec![LinkExplained {
             connector: "tcp".into(),

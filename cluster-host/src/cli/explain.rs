@@ -257,6 +257,12 @@ fn print_vouch(out: &mut dyn Write, vouch: &Vouch<'_>, now: SystemTime) -> io::R
     if node.leaving {
         writeln!(out, "    says that it is leaving")?;
     }
+    if vouch.remembered {
+        writeln!(
+            out,
+            "    remembered from before the restart of the host: its source has not named it since"
+        )?;
+    }
     match vouch.absent_rounds {
         0 => {}
         1 => writeln!(out, "    not in its last complete view")?,

@@ -92,6 +92,7 @@ fn topologies_table() {
     bare.last_report = None;
     bare.counters.clear();
     bare.status.held.clear();
+    bare.status.remembered.clear();
     bare.status.unclaimed.clear();
     let infos = [topology(), bare];
     let shape = json::Topologies::new(cursor(7), &infos, &Snapshot::default());
@@ -102,6 +103,7 @@ fn topologies_table() {
 
         gossip
           held by the prune policy: b@h
+          remembered, not named since the restart: d@h
           links that nobody claims: x@h
           counters: datagrams_bad=4
     "#]]
@@ -118,6 +120,7 @@ fn topologies_with_reasons_of_several_lines() {
         (info.plugin, info.last_report) = (None, None);
         info.counters.clear();
         info.status.held.clear();
+        info.status.remembered.clear();
         info.status.unclaimed.clear();
         (info.status.health, info.status.reason) = (health, Some(reason.into()));
         info
@@ -162,6 +165,7 @@ fn explanation_text() {
         vouched for by
           gossip  since 2026-01-01T00:00:00Z (60s); renewed 3s ago; ends in 27s unless renewed
             says: 10.0.0.7:9000, incarnation 17, zone=eu-1
+            remembered from before the restart of the host: its source has not named it since
             not in its last complete view
             its withdrawal is held by the prune policy until 2026-01-01T00:05:00Z
 

@@ -79,6 +79,7 @@ pub(super) fn print(
     for topology in topologies {
         let details = [
             ("held by the prune policy", topology.held.join(" ")),
+            ("remembered, not named since the restart", topology.remembered.join(" ")),
             ("links that nobody claims", topology.unclaimed.join(" ")),
             ("counters", pairs(topology.counters.iter())),
         ];

@@ -69,6 +69,7 @@ fn status_lines() {
             since: at(0),
             held: Vec::<NodeName>::new(),
             unclaimed: Vec::new(),
+            remembered: Vec::new(),
         };
         shown.topologies.insert(name, Arc::new(status));
     }

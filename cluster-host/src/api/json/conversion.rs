@@ -103,6 +103,7 @@ impl<'a> Topologies<'a> {
             since: info.status.since.into(),
             members: members.get(info.name.as_str()).copied().unwrap_or_default(),
             held: info.status.held.iter().map(|name| name.as_str().into()).collect(),
+            remembered: info.status.remembered.iter().map(|name| name.as_str().into()).collect(),
             unclaimed: info.status.unclaimed.iter().map(|name| name.as_str().into()).collect(),
             counters: Cow::Borrowed(&info.counters),
             restarts: info.restarts,
@@ -145,6 +146,7 @@ impl<'a> From<&'a VouchExplained> for Vouch<'a> {
             stale: vouch.stale,
             absent_rounds: vouch.absent_rounds,
             held_until: vouch.held_until.map(Time),
+            remembered: vouch.remembered,
         }
     }
 }

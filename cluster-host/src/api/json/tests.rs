@@ -127,6 +127,9 @@ fn topologies_shape() {
                   "held": [
                     "b@h"
                   ],
+                  "remembered": [
+                    "d@h"
+                  ],
                   "unclaimed": [
                     "x@h"
                   ],
@@ -171,7 +174,8 @@ fn explanation_shape() {
               "expires": "2026-01-01T00:01:27.000000Z",
               "stale": false,
               "absent_rounds": 1,
-              "held_until": "2026-01-01T00:05:00.000000Z"
+              "held_until": "2026-01-01T00:05:00.000000Z",
+              "remembered": true
             }
           ],
           "links": [
