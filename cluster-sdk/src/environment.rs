@@ -12,6 +12,8 @@ use crate::config::{ConfigError, key_path};
 const KEPT: [&str; 8] = ["PATH", "HOME", "LANG", "LC_*", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 /// What makes the dynamic loader run other code than was meant is never passed on.
 const NEVER: &str = "LD_";
+/// Shorter values are not looked for in what is told: they would be found everywhere.
+const HIDDEN_BYTES_MIN: usize = 4;
 
 /// What a config says of the environment of a command.
 #[derive(Clone, Copy)]
@@ -48,6 +50,14 @@ impl Environment<'_> {
             }
         }
         errors
+    }
+
+    /// A text without the values of the variables that are set, which may be secret: commands that fail tell what they
+    /// were given.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        let long = self.env.values().filter(|value| value.len() >= HIDDEN_BYTES_MIN);
+        long.fold(text.to_owned(), |text, value| text.replace(value.as_str(), "***"))
     }
 
     fn of(&self, host: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
@@ -99,6 +109,15 @@ mod tests {
             shown(&pass_env),
             "AWS=host AWS_KEY=host HOME=set LC_ALL=host PATH=host SECRET=host X=set"
         );
+    }
+
+    /// Values that are set are not in what is told, but for those that are in any text.
+    #[test]
+    fn hidden() {
+        let env = [("TOKEN", "hunter2"), ("SHORT", "a")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let hidden = Environment { env: &env, pass_env: &[] }.hide("a bad token: hunter2");
+        assert_eq!(hidden, "a bad token: ***");
     }
 
     /// What cannot be a variable, or must not be one, is told with its key.

@@ -22,8 +22,6 @@ use tokio::{io::AsyncReadExt as _, net::unix::pipe::Receiver, sync::oneshot, tim
 const STDERR_BYTES_MAX: usize = 4 * 1024;
 /// Characters of a reason at most.
 const REASON_CHARS_MAX: usize = 300;
-/// Shorter values of variables are not looked for in what is told: they would be found everywhere.
-const HIDDEN_BYTES_MIN: usize = 4;
 /// How long output is waited for after the end: one that has left the group may hold the pipe open for ever. What the
 /// command itself has written is in the pipe by then.
 const OUTPUT_GRACE: Duration = Duration::from_millis(250);
@@ -101,9 +99,9 @@ impl Command {
 
     /// A text without the values of its variables, which may be secret: commands that fail tell what they were given.
     pub(super) fn hide(&self, text: &str) -> String {
-        let values = self.env.values().filter_map(|value| value.reveal().ok());
-        let long = values.filter(|value| value.len() >= HIDDEN_BYTES_MIN);
-        long.fold(text.to_owned(), |text, value| text.replace(&value, "***"))
+        let value = |(name, value): (&String, &Secret)| Some((name.clone(), value.reveal().ok()?));
+        let env = self.env.iter().filter_map(value).collect();
+        Environment { env: &env, pass_env: &[] }.hide(text)
     }
 
     fn start(&self) -> Result<Child, CommandError> {
