@@ -20,6 +20,7 @@ mod exits;
 mod faults;
 mod formation;
 mod gossip_wire;
+mod hooks;
 mod host;
 mod isolation;
 mod kubernetes;

@@ -9,7 +9,7 @@ use std::{
 
 use cluster_core::{NodeName, TopologyName};
 
-use crate::clock;
+use crate::{clock, hooks::Ledger};
 
 /// Counters that one topology may show at most.
 const COUNTERS_MAX: usize = 128;
@@ -19,6 +19,8 @@ pub(crate) struct Board {
     topologies: Mutex<BTreeMap<TopologyName, Entry>>,
     /// The name of the local node, as far as it is known.
     node: Mutex<Option<NodeName>>,
+    /// How the hooks do.
+    pub(crate) hooks: Ledger,
 }
 
 /// One topology.

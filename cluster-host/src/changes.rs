@@ -24,6 +24,7 @@ use crate::{
     assembly::{Assembly, ConnectorPart, TopologyPart},
     clock,
     config::{Config, TopologyConfig},
+    hooks::HookChanges,
     inbox::UnitId,
     owner::{Fixed, Owner},
     plugin::Origin,
@@ -47,6 +48,8 @@ pub struct Changes {
     pub removed: Vec<TopologyName>,
     /// Those that are as they were.
     pub unchanged: Vec<TopologyName>,
+    /// What becomes of the hooks.
+    pub hooks: HookChanges,
 }
 
 /// The word for topologies that run on.
@@ -99,11 +102,12 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lists().iter().all(|(word, names)| *word == UNCHANGED || names.is_empty())
+            && self.hooks.is_empty()
     }
 
     /// All topologies, by the word for what becomes of them.
     pub(crate) fn lists(&self) -> [(&'static str, &[TopologyName]); 6] {
-        let Self { added, changed, restarted, adjusted, removed, unchanged } = self;
+        let Self { added, changed, restarted, adjusted, removed, unchanged, hooks: _ } = self;
         [
             ("added", added),
             ("changed", changed),
@@ -137,6 +141,7 @@ impl Current {
         }
         let is_gone = |name: &&TopologyName| !assembly.topologies.contains_key(*name);
         changes.removed = self.config.topologies.keys().filter(is_gone).cloned().collect();
+        changes.hooks = HookChanges::between(&self.config.on_event, &assembly.config.on_event);
         changes
     }
 
@@ -252,6 +257,7 @@ impl Owner {
             self.retire_topology(name, awaited.clone(), now);
         }
         let origin = |(name, part): (&TopologyName, &TopologyPart)| (name.clone(), part.plugin.origin);
+        self.hooks.apply(&assembly.config, self.publisher.log(), &self.around.board);
         self.current.origins = assembly.topologies.iter().map(origin).collect();
         self.current.config = assembly.config.clone();
         self.current.wanted = ids.into_iter().collect();

@@ -22,6 +22,7 @@ use crate::{
     changes::Changes,
     clock,
     config::Config,
+    hooks::HookInfo,
     inbox::Inbox,
     owner::{Command, Owner},
     plugin::Registry,
@@ -94,7 +95,7 @@ impl Host {
     }
 
     /// Stops: the API first, then the strategies, which say that the node leaves unless it outlives the host, then the
-    /// connectors. What does not
+    /// connectors, and at last the hooks, which deliver what has happened by then. What does not
     /// end within two seconds each is left behind.
     pub async fn stop(self) {
         let Self { stop, owner, api, handle: _ } = self;
@@ -120,7 +121,8 @@ impl HostHandle {
     pub(crate) fn asking(commands: mpsc::Sender<Command>) -> Self {
         let options = LogOptions { epoch: Epoch(1), revision: 0, retention_events_max: 16 };
         let log = EventLog::new(options, Snapshot::default());
-        Self { log, board: Arc::default(), commands, files: None }
+        let state = Publisher::direct(log.clone()).watch();
+        Self { log, board: Arc::default(), commands, files: None, state }
     }
 
     /// Waits until the owner of the membership answers. False once the host has stopped.
@@ -206,6 +208,10 @@ impl Source for HostHandle {
             Some(TopologyInfo { name, strategy, plugin, connector, status, counters, restarts, last_report })
         });
         infos.collect()
+    }
+
+    fn hooks(&self) -> Vec<HookInfo> {
+        self.board.hooks.infos(&self.log)
     }
 
     fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>> {

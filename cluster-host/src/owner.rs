@@ -18,6 +18,7 @@ use crate::{
     assembly::Assembly,
     changes::{Changes, Current},
     clock,
+    hooks::Hooks,
     inbox::{Speaker, UnitId, Waiting, Word},
     narration,
     state::{self, Publisher, Sources},
@@ -45,6 +46,7 @@ pub(crate) struct Owner {
     pub(crate) around: Surroundings,
     pub(crate) random: fastrand::Rng,
     pub(crate) current: Current,
+    pub(crate) hooks: Hooks,
     /// Units that were told to end for good, and until when they are waited for.
     retired: Vec<(Unit, Instant)>,
     /// What is told of the local node.
@@ -73,6 +75,7 @@ impl Owner {
             around,
             random,
             current: Current::default(),
+            hooks: Hooks::default(),
             retired: Vec::new(),
             told: LocalNode::default(),
             starts: 0,
@@ -98,6 +101,7 @@ impl Owner {
         self.stop_units(reason, |unit| matches!(unit, UnitId::Strategy(_))).await;
         self.stop_units(StopReason::Leave, |unit| matches!(unit, UnitId::Connector(_))).await;
         self.publisher.close().await;
+        self.hooks.stop().await;
     }
 
     /// Takes up what is remembered, now that all is there that a configuration asks for and nothing runs yet.

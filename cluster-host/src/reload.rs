@@ -272,6 +272,10 @@ impl fmt::Display for Reloaded {
             write!(f, "{}{word} {}", if is_first { "" } else { "; " }, names.join(", "))?;
             is_first = false;
         }
+        for (word, names) in self.changes.hooks.lists().into_iter().filter(|(_, names)| !names.is_empty()) {
+            write!(f, "{}hooks {word}: {}", if is_first { "" } else { "; " }, names.join(", "))?;
+            is_first = false;
+        }
         match (is_first, self.changes.unchanged.len()) {
             (true, _) => f.write_str("nothing has changed"),
             (false, 0) => Ok(()),

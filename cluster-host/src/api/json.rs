@@ -5,6 +5,7 @@
 //! RFC 3339, UTC, with microseconds, so that they sort as text.
 
 mod conversion;
+mod hooks;
 
 use std::{
     borrow::Cow,
@@ -14,6 +15,8 @@ use std::{
 
 use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_seconds, parse_rfc3339};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use self::hooks::{Hook, HookFailure, Hooks};
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +123,9 @@ pub struct Reload<'a> {
     pub topologies: BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
     /// What is allowed in the configuration, but seldom meant.
     pub warnings: Vec<Cow<'a, str>>,
+    /// The hooks by what becomes of them: `added`, `changed`, `removed`.
+    #[serde(default)]
+    pub hooks: BTreeMap<Cow<'a, str>, Vec<Cow<'a, str>>>,
     /// Of a dry run: what each topology that has or had another source finds.
     pub previews: BTreeMap<Cow<'a, str>, Preview<'a>>,
 }

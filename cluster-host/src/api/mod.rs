@@ -8,6 +8,7 @@
 //! | `/v1/events` | server-sent events: `id` is the cursor `EPOCH:REVISION`, `data` the event as JSON |
 //! | `/v1/topologies` | `{epoch, revision, topologies}` |
 //! | `/` | the live page, see `page` |
+//! | `/v1/hooks` | `{epoch, revision, hooks}` |
 //!
 //! `/v1/events` begins with one `resync`, which has all members; after `?since=CURSOR` (or the header
 //! `Last-Event-ID`) it begins with the next event, or with a `resync` where the cursor is not known any more. With

@@ -50,6 +50,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/members/{name}", get(member))
         .route("/v1/events", get(events))
         .route("/v1/topologies", get(topologies))
+        .route("/v1/hooks", get(hooks))
         .route("/v1/reload", post(reload))
         .merge(page::router())
         .fallback(unknown_path)
@@ -129,6 +130,12 @@ async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Probl
     let topologies = shared.source.topologies();
     let (cursor, snapshot) = shared.source.log().latest();
     json_answer(&json::Topologies::new(cursor, &topologies, &snapshot))
+}
+
+async fn hooks(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let log = shared.source.log();
+    let cursor = Cursor { epoch: log.epoch(), revision: log.revision() };
+    json_answer(&json::Hooks::new(cursor, &shared.source.hooks()))
 }
 
 #[derive(Debug, Deserialize)]

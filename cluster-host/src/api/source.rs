@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::SystemTime};
 use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership::explain::Explanation};
 
 use crate::{
+    hooks::HookInfo,
     reload::{ReloadError, Reloaded},
     state::StateHealth,
 };
@@ -22,6 +23,9 @@ pub trait Source: Send + Sync + 'static {
 
     /// The topologies in the order of their names.
     fn topologies(&self) -> Vec<TopologyInfo>;
+
+    /// The hooks in the order of their names.
+    fn hooks(&self) -> Vec<HookInfo>;
 
     /// Whether what happens is remembered across restarts.
     fn state(&self) -> StateHealth {

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{Answer, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
-use crate::{Changes, Preview, ReloadError, Reloaded};
+use crate::{Changes, HookChanges, HookInfo, Preview, ReloadError, Reloaded};
 
 pub(crate) const EPOCH: Epoch = Epoch(0x0192_a5c7_d1e8_f402);
 /// Events that the log of a [`Fake`] keeps at most.
@@ -106,6 +106,24 @@ pub(crate) fn topology() -> TopologyInfo {
     }
 }
 
+/// A hook that has worked once, and fails.
+pub(crate) fn hook() -> HookInfo {
+    HookInfo {
+        name: "pager".to_owned(),
+        action: "post https://pager.example/events".to_owned(),
+        cursor: cursor(7),
+        saved: Some(cursor(5)),
+        save_failure: None,
+        lag: Some(3),
+        delivered: 7,
+        failed: 2,
+        given_up: 0,
+        last_success: Some(at(1_000)),
+        last_failure: Some((at(2_000), "503 Service Unavailable".to_owned())),
+        next_try: Some(at(64_000)),
+    }
+}
+
 pub(crate) fn explanation(name: &str) -> Explanation {
     let node =
         Node::try_new(name).unwrap().address("10.0.0.7:9000").with_incarnation(17).attribute("zone", "eu-1");
@@ -171,6 +189,10 @@ impl Source for Fake {
         vec![topology()]
     }
 
+    fn hooks(&self) -> Vec<HookInfo> {
+        vec![hook()]
+    }
+
     /// Nothing is known of who is no member; of one named `forgotten` there is an empty explanation.
     fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>> {
         let (_, snapshot) = self.log.snapshot();
@@ -191,7 +213,11 @@ impl Source for Fake {
         let name = || "office".parse().unwrap();
         let preview = Preview { joins: vec!["b@h".parse().unwrap()], ..Preview::default() };
         let reloaded = Reloaded {
-            changes: Changes { added: vec![name()], ..Changes::default() },
+            changes: Changes {
+                added: vec![name()],
+                hooks: HookChanges { added: vec!["pager".to_owned()], ..HookChanges::default() },
+                ..Changes::default()
+            },
             warnings: vec!["cluster.toml:3: seldom meant".to_owned()],
             previews: [(name(), Ok(preview))].into(),
         };

@@ -268,7 +268,7 @@ async fn reload() {
     let server = Server::start(fake(), Limits::default());
     let body = client(&server).post("/v1/reload?dry_run=true").await.unwrap();
     expect![[r#"
-        {"dry_run":true,"topologies":{"added":["office"],"adjusted":[],"changed":[],"removed":[],"restarted":[],"unchanged":[]},"warnings":["cluster.toml:3: seldom meant"],"previews":{"office":{"joins":["b@h"],"leaves":[],"partial":false,"error":null}}}
+        {"dry_run":true,"topologies":{"added":["office"],"adjusted":[],"changed":[],"removed":[],"restarted":[],"unchanged":[]},"warnings":["cluster.toml:3: seldom meant"],"hooks":{"added":["pager"],"changed":[],"removed":[]},"previews":{"office":{"joins":["b@h"],"leaves":[],"partial":false,"error":null}}}
     "#]]
     .assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
     let refused = client(&server).post("/v1/reload").await.unwrap_err();

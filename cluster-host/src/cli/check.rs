@@ -75,7 +75,9 @@ fn summary(config: &Config) -> String {
         config.topologies.values().map(|topology| topology.strategy.as_str()).collect();
     let connectors = config.topologies.values().filter_map(|topology| topology.connect.connector());
     let connectors: BTreeSet<_> = connectors.map(|connector| connector.name.as_str()).collect();
-    [topologies, named("strategies", &strategies), named("connectors", &connectors)].concat()
+    let hooks: BTreeSet<_> = config.on_event.iter().map(|hook| hook.name.as_str()).collect();
+    [topologies, named("strategies", &strategies), named("connectors", &connectors), named("hooks", &hooks)]
+        .concat()
 }
 
 fn named(what: &str, names: &BTreeSet<&str>) -> String {

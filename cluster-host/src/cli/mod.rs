@@ -8,6 +8,7 @@ mod discover;
 mod doctor;
 mod events;
 mod explain;
+mod hooks;
 mod members;
 mod options;
 mod output;
@@ -77,6 +78,7 @@ enum Command {
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Topologies(topologies::TopologiesArgs),
+    Hooks(hooks::HooksArgs),
     Reload(reload::ReloadArgs),
     /// List the plugin files with what they offer, or why they are refused; or write a new plugin
     #[command(after_help = PLUGINS_EXAMPLES)]
@@ -164,6 +166,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),
         Command::Topologies(args) => ask(async |out| topologies::run(args, out).await).into(),
+        Command::Hooks(args) => ask(async |out| hooks::run(args, out).await).into(),
         Command::Reload(args) => ask(async |out| reload::run(args, out).await).into(),
     }
 }

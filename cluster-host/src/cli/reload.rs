@@ -64,6 +64,12 @@ fn print(out: &mut dyn Write, reload: &Reload<'_>) -> io::Result<()> {
             }
         }
     }
+    for word in ["added", "changed", "removed"] {
+        for name in reload.hooks.get(word).unwrap_or(&none) {
+            is_empty = false;
+            writeln!(out, "{:<11}hook {name}", if reload.dry_run { would(word) } else { word })?;
+        }
+    }
     let unchanged = reload.topologies.get("unchanged").map_or(0, Vec::len);
     match (is_empty, reload.dry_run) {
         (true, _) => writeln!(out, "nothing has changed"),

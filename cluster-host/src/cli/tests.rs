@@ -10,7 +10,7 @@ use super::{output::Colour, *};
 use crate::{
     api::{
         Limits, json,
-        testing::{Fake, Server, at, bare_member, cursor, event, explanation, member, topology},
+        testing::{Fake, Server, at, bare_member, cursor, event, explanation, hook, member, topology},
     },
     client::Client,
 };
@@ -284,6 +284,28 @@ fn nearest_names() {
     assert_eq!(nearest("zzz@zzz"), [""; 0]);
 }
 
+/// The hooks as a table: what fails now has its reason, what is mended has none; one that is to be given all members, and
+/// one whose place cannot be written.
+#[test]
+fn hooks_table() {
+    let failing = hook();
+    let mut mended = hook();
+    mended.name = "mended".to_owned();
+    (mended.last_success, mended.next_try, mended.lag) = (Some(at(3_000)), None, Some(0));
+    let mut new = hook();
+    new.name = "new".to_owned();
+    (new.last_success, new.last_failure, new.next_try, new.lag) = (None, None, None, None);
+    new.save_failure = Some("disk full".to_owned());
+    let infos = [failing, mended, new];
+    let shape = json::Hooks::new(cursor(10), &infos);
+    expect![[r#"
+        NAME    LAG     DELIVERED  FAILED  GIVEN UP  LAST SUCCESS  NEXT TRY  CURSOR              ACTION                             REASON
+        pager   3       7          2       0         59s           4s        0192a5c7d1e8f402:7  post https://pager.example/events  503 Service Unavailable
+        mended  0       7          2       0         57s           -         0192a5c7d1e8f402:7  post https://pager.example/events  -
+        new     resync  7          2       0         -             -         0192a5c7d1e8f402:7  post https://pager.example/events  disk full
+    "#]].assert_eq(&printed(|out| hooks::print(out, &shape.hooks, now(), Colour::Never)));
+}
+
 /// Every command explains itself, and none contradicts itself.
 #[test]
 fn help() {
@@ -396,6 +418,8 @@ async fn against_a_daemon() {
         ("members", Exit::Done),
         ("members --json", Exit::Done),
         ("topologies", Exit::Done),
+        ("hooks", Exit::Done),
+        ("hooks --json", Exit::Done),
         ("events", Exit::Done),
         ("events --json --since 7", Exit::Done),
         ("events --since yesterday", Exit::Usage),
@@ -407,6 +431,7 @@ async fn against_a_daemon() {
         let answered = match parse(&format!("{line} {api}")).unwrap() {
             Command::Members(args) => members::run(args, &mut out).await,
             Command::Topologies(args) => topologies::run(args, &mut out).await,
+            Command::Hooks(args) => hooks::run(args, &mut out).await,
             Command::Events(args) => events::run(args, &mut out).await,
             Command::Explain(args) => explain::run(args, &mut out).await,
             other => panic!("{other:?}"),

@@ -16,6 +16,11 @@
 //!
 //! [plugins]                              # which plugin files may be loaded
 //! lock = "plugins.lock"
+//!
+//! [[on_event]]                           # what is done for each event
+//! name = "pager"
+//! post = "https://pager.example/events"
+//! events = ["node_down"]
 //! ```
 //!
 //! `${VAR}` and `${VAR:-default}` in a string stand for a variable of the environment, `$$` for one `$`. The way of a
@@ -26,6 +31,7 @@ mod connect;
 mod document;
 mod expand;
 mod file;
+mod hooks;
 mod inline;
 mod isolation;
 mod node;
@@ -56,6 +62,7 @@ pub(crate) use self::inline::inline;
 pub use self::{
     connect::{ConnectConfig, ConnectorConfig, PluginConfig},
     file::CONFIG_BYTES_MAX,
+    hooks::{EventName, HOOKS_MAX, HookConfig},
     isolation::{IsolationConfig, ProcessConfig, Variables},
     node::NodeConfig,
     options::{Options, Prune, Restart, Retry},
@@ -99,6 +106,9 @@ pub struct Config {
     /// What is remembered across restarts.
     #[serde(default)]
     pub state: StateConfig,
+    /// What is done for each event.
+    #[serde(default)]
+    pub on_event: Vec<HookConfig>,
 }
 
 /// `[reload]`.
@@ -205,6 +215,8 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
     let document = Document::parse(text, env)
         .map_err(|(line, message)| vec![Problem::of_file(path, message).at_line(line)])?;
     let (lines, mut errors) = (document.lines, document.errors);
+    let hooks = document.value.get("on_event").cloned();
+    errors.extend(hooks::errors(hooks.as_ref()));
     let parsed = cluster_sdk::config::parse::<Config>(document.value.clone());
     // What could not be expanded is not what the author meant: nothing else is said about it.
     let is_told = |told: &[ConfigError], path: &str| told.iter().any(|error| error.path == path);
@@ -217,6 +229,8 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
     };
     config.plugins.resolve(path);
     config.state.resolve(path);
+    let written = hooks.iter().filter_map(Value::as_array).flatten();
+    config.on_event.iter_mut().zip(written).for_each(|(hook, written)| hook.set_written(written));
     let problems = errors.into_iter().map(|error| lines.problem(path, &error.path, error.message)).collect();
     Ok((Loaded::new(config, path, lines), problems))
 }

@@ -1,3 +1,5 @@
+mod hooks;
+
 use std::collections::HashMap;
 
 use cluster_core::membership::PrunePolicy;
@@ -118,7 +120,7 @@ fn all_at_once() {
         [plugin]
         "#,
         &expect![[r#"
-            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `plugins`, `reload`, `state`, `topologies`
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
             host.toml:4: node.name: node name "app" is not of the form name@host
             host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
             host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
@@ -147,7 +149,7 @@ fn all_at_once() {
             host.toml:22: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
             host.toml:23: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
             host.toml:24: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
-            host.toml:27: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `plugins`, `reload`, `state`, `topologies`
+            host.toml:27: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
         "#]],
     );
 }

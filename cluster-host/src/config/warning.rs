@@ -15,6 +15,18 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
     if plugins.keep.is_some() && plugins.lock.is_none() && plugins.sha256.is_empty() {
         warn("plugins.keep", "nothing is kept where neither `lock` nor `sha256` names a content".to_owned());
     }
+    let hooks = &loaded.config.on_event;
+    if !hooks.is_empty() && loaded.config.state.directory.is_none() {
+        let message =
+            "without `directory` in [state] a restart of the host forgets what was not delivered yet";
+        warn("on_event", message.to_owned());
+    }
+    for (index, hook) in hooks.iter().enumerate() {
+        let is_there = |name: &String| topologies.keys().any(|known| known.as_str() == name);
+        for (at, name) in hook.topologies.iter().flatten().enumerate().filter(|(_, name)| !is_there(name)) {
+            warn(&format!("on_event[{index}].topologies[{at}]"), format!("there is no topology {name:?}"));
+        }
+    }
     for (index, (name, topology)) in topologies.iter().enumerate() {
         if listens_to_anyone(topology) {
             let message = "without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`";

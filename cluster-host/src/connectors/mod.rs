@@ -4,7 +4,7 @@
 //! watched and stopped by the same machinery. `none` is not among them: it has no instance, see the host.
 
 mod exec;
-mod process;
+pub(crate) mod process;
 mod tcp;
 
 pub use exec::{Exec, ExecConfig};

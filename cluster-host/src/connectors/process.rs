@@ -10,8 +10,8 @@ use std::{
 use cluster_sdk::Environment;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    process::{Child, Command},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
@@ -25,51 +25,71 @@ const OUTPUT_GRACE: Duration = Duration::from_millis(250);
 
 /// What a command came to.
 #[derive(Debug)]
-pub(super) struct Finished {
-    status: ExitStatus,
-    /// What it printed, up to the limit it was run with.
-    pub(super) stdout: Vec<u8>,
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    /// What it printed, as much as was to be kept.
+    pub(crate) stdout: Vec<u8>,
     /// Whether it printed more than that.
     pub(super) is_cut: bool,
-    stderr: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
-/// Runs a command and waits for its end. Dropping the future kills it and its process group.
-/// It has the environment that is given, and no other.
+/// What is kept of an output. All of it is read, so that the command does not wait for a reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep {
+    /// So many bytes of its beginning.
+    Beginning(usize),
+    /// So many bytes of its end.
+    End(usize),
+}
+
+/// Runs a command that is given no input, for what it prints and for the reason of a failure.
 pub(super) async fn run(
     program: &str,
     arguments: &[&str],
     environment: Environment<'_>,
     stdout_bytes_max: usize,
 ) -> io::Result<Finished> {
+    let mut command = command(program, environment);
+    command.args(arguments);
+    complete(command, &[], [Keep::Beginning(stdout_bytes_max), Keep::Beginning(STDERR_BYTES_MAX)]).await
+}
+
+/// A command that has this environment, and no other.
+pub(crate) fn command(program: &str, environment: Environment<'_>) -> Command {
     let mut command = Command::new(program);
+    command.env_clear().envs(environment.variables());
     command
-        .env_clear()
-        .envs(environment.variables())
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    command.stdout(if stdout_bytes_max == 0 { Stdio::null() } else { Stdio::piped() });
+}
+
+/// Runs a command and waits for its end. Dropping the future kills it and its process group. What is kept is of standard
+/// output and of standard error. It need not read its input.
+pub(crate) async fn complete(
+    mut command: Command,
+    input: &[u8],
+    [out, err]: [Keep; 2],
+) -> io::Result<Finished> {
+    command.stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdout(if matches!(out, Keep::Beginning(0)) { Stdio::null() } else { Stdio::piped() });
     let mut child = command.spawn()?;
     let group = Group::of(&child);
-    let (out, err) = (child.stdout.take(), child.stderr.take());
-    let mut stdout = Output::new(stdout_bytes_max);
-    let mut stderr = Output::new(STDERR_BYTES_MAX);
+    let (to, from) = (child.stdin.take(), (child.stdout.take(), child.stderr.take()));
+    let mut stdout = Output::new(out);
+    let mut stderr = Output::new(err);
     let status = {
-        let mut reading = std::pin::pin!(async {
-            tokio::join!(stdout.read(out), stderr.read(err));
+        let mut piping = std::pin::pin!(async {
+            tokio::join!(feed(to, input), stdout.read(from.0), stderr.read(from.1));
         });
         let ended = tokio::select! {
             status = child.wait() => Some(status?),
-            () = &mut reading => None,
+            () = &mut piping => None,
         };
         match ended {
             Some(status) => {
                 group.let_live();
                 // That not all could be read in time is no error: what came until now is there.
-                timeout(OUTPUT_GRACE, reading).await.unwrap_or_default();
+                timeout(OUTPUT_GRACE, piping).await.unwrap_or_default();
                 status
             }
             None => {
@@ -80,6 +100,15 @@ pub(super) async fn run(
         }
     };
     Ok(Finished { status, is_cut: stdout.is_cut, stdout: stdout.bytes, stderr: stderr.bytes })
+}
+
+/// Gives a command its input. One that does not read to the end, or ends before, is in its rights.
+async fn feed(pipe: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut pipe) = pipe
+        && let Err(error) = pipe.write_all(input).await
+    {
+        tracing::trace!(%error, "a command did not read all of its input");
+    }
 }
 
 // === impl Finished ===
@@ -132,18 +161,18 @@ impl fmt::Debug for Group {
     }
 }
 
-/// The beginning of an output. All of it is read, so that the command does not wait for a reader.
+/// What is kept of an output.
 struct Output {
     bytes: Vec<u8>,
-    bytes_max: usize,
+    keep: Keep,
     is_cut: bool,
 }
 
 // === impl Output ===
 
 impl Output {
-    fn new(bytes_max: usize) -> Self {
-        Self { bytes: Vec::new(), bytes_max, is_cut: false }
+    fn new(keep: Keep) -> Self {
+        Self { bytes: Vec::new(), keep, is_cut: false }
     }
 
     /// Reads to the end. An error of a pipe is an end too.
@@ -151,10 +180,18 @@ impl Output {
         let Some(mut pipe) = pipe else { return };
         let mut buffer = [0; 1024];
         while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-            let room = self.bytes_max.saturating_sub(self.bytes.len());
-            let read = buffer.get(..count).unwrap_or_default();
-            self.bytes.extend(read.iter().take(room));
-            self.is_cut |= count > room;
+            self.add(buffer.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn add(&mut self, read: &[u8]) {
+        self.bytes.extend_from_slice(read);
+        let (Keep::Beginning(bytes_max) | Keep::End(bytes_max)) = self.keep;
+        let surplus = self.bytes.len().saturating_sub(bytes_max);
+        self.is_cut |= surplus > 0;
+        match self.keep {
+            Keep::Beginning(bytes_max) => self.bytes.truncate(bytes_max),
+            Keep::End(_) => drop(self.bytes.drain(..surplus)),
         }
     }
 }

@@ -44,6 +44,12 @@ impl<'a> Reload<'a> {
         Self {
             dry_run,
             topologies: changes.lists().into_iter().map(|(word, list)| (word.into(), names(list))).collect(),
+            hooks: changes
+                .hooks
+                .lists()
+                .into_iter()
+                .map(|(word, names)| (word.into(), names.iter().map(Into::into).collect()))
+                .collect(),
             warnings: warnings.iter().map(Into::into).collect(),
             previews: previews.iter().map(|(name, preview)| (name.as_str().into(), preview.into())).collect(),
         }

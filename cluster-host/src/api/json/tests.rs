@@ -2,7 +2,7 @@ use cluster_core::{EventKind, MemberState, Node, membership::explain};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::api::testing::{at, bare_member, cursor, event, explanation, member, snapshot, topology};
+use crate::api::testing::{at, bare_member, cursor, event, explanation, hook, member, snapshot, topology};
 
 #[track_caller]
 fn check<T: Serialize>(shape: &T, expected: &Expect) {
@@ -245,4 +245,37 @@ fn times() {
     let day = Duration::from_secs(86_400);
     assert_eq!(text(SystemTime::UNIX_EPOCH - day), "1970-01-01T00:00:00.000000Z");
     assert_eq!(text(SystemTime::UNIX_EPOCH + day * 4_000_000), "9999-12-31T23:59:59.000000Z");
+}
+
+/// The hooks: scripts rely on the keys.
+#[test]
+fn hooks_shape() {
+    check(
+        &Hooks::new(cursor(10), &[hook()]),
+        &expect![[r#"
+        {
+          "epoch": "0192a5c7d1e8f402",
+          "revision": 10,
+          "hooks": [
+            {
+              "name": "pager",
+              "action": "post https://pager.example/events",
+              "cursor": "0192a5c7d1e8f402:7",
+              "saved": "0192a5c7d1e8f402:5",
+              "save_failure": null,
+              "lag": 3,
+              "delivered": 7,
+              "failed": 2,
+              "given_up": 0,
+              "last_success": "2026-01-01T00:00:01.000000Z",
+              "last_failure": {
+                "at": "2026-01-01T00:00:02.000000Z",
+                "reason": "503 Service Unavailable"
+              },
+              "next_try": "2026-01-01T00:01:04.000000Z"
+            }
+          ]
+        }
+    "#]],
+    );
 }
