@@ -11,8 +11,9 @@ PLUGINS ?= gossip epmd dns k8s basic
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The example of a stranger's strategy is a workspace of its own, and is built apart.
 EC2 := examples/strategy-ec2
-# What needs network namespaces, a BEAM, a name server, minisign, a browser, shells, systemd or man, or runs Cargo.
-APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: packaging:: man:: authoring::
+# What needs network namespaces, a BEAM, a name server, minisign, a browser, Prometheus, shells, systemd or man, or runs
+# Cargo.
+APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: prometheus:: packaging:: man:: authoring::
 
 .PHONY: help
 help: ## List the targets

@@ -18,26 +18,30 @@ needed=(
     knotd:knot knotc:knot
     minisign:minisign
     chromium:chromium chromedriver:chromium-driver
+    prometheus:prometheus promtool:prometheus
     python3:python3
     man:man-db fish:fish zsh:zsh
     systemd-analyze:systemd systemd-nspawn:systemd-container
     dpkg-shlibdeps:dpkg-dev objcopy:binutils lintian:lintian
 )
 
-# Debian starts a server when it is installed and at each boot, and a name server is not what a developer wants beside
-# the tests. systemd starts no unit that is masked, which an upgrade leaves alone; a policy keeps others from starting it
-# now (README.policy-rc.d of init-system-helpers). One that was installed before is left as it is.
-keep_knot_stopped() {
-    local unit=/etc/systemd/system/knot.service
-    if [[ ! -e $unit && ! -L $unit ]]; then
-        "${as_root[@]}" mkdir -p "${unit%/*}"
-        "${as_root[@]}" ln -s /dev/null "$unit"
-        echo "masked knot.service, so that installing it starts no name server; to use it: systemctl unmask knot"
-    fi
+# Debian starts a server when it is installed and at each boot, and neither a name server nor a Prometheus is what a
+# developer wants beside the tests. systemd starts no unit that is masked, which an upgrade leaves alone; a policy keeps
+# others from starting it now (README.policy-rc.d of init-system-helpers). One that was installed before is left as it is.
+keep_stopped() {
+    local name unit
+    for name in "$@"; do
+        unit=/etc/systemd/system/$name.service
+        if [[ ! -e $unit && ! -L $unit ]]; then
+            "${as_root[@]}" mkdir -p "${unit%/*}"
+            "${as_root[@]}" ln -s /dev/null "$unit"
+            echo "masked $name.service, so that installing it starts no server; to use it: systemctl unmask $name"
+        fi
+    done
     policy=/usr/sbin/policy-rc.d
     if [[ ! -e $policy && ! -L $policy ]]; then
         trap '"${as_root[@]}" rm -f "$policy"' EXIT
-        printf '#!/bin/sh\n[ "$1" != knot ] || exit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        printf '#!/bin/sh\ncase " %s " in *" $1 "*) exit 101 ;; esac\n' "$*" | "${as_root[@]}" tee "$policy" >/dev/null
         "${as_root[@]}" chmod 755 "$policy"
     fi
 }
@@ -75,8 +79,14 @@ if ((${#missing[@]} > 0)); then
         echo "error: no apt-get here; install by other means what Debian has in: ${missing[*]}" >&2
         exit 1
     fi
-    if [[ " ${missing[*]} " == *" knot "* ]]; then
-        keep_knot_stopped
+    servers=()
+    for server in knot prometheus; do
+        if [[ " ${missing[*]} " == *" $server "* ]]; then
+            servers+=("$server")
+        fi
+    done
+    if ((${#servers[@]} > 0)); then
+        keep_stopped "${servers[@]}"
     fi
     "${as_root[@]}" apt-get update --quiet
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install --yes --quiet --no-install-recommends "${missing[@]}"

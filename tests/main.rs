@@ -2,8 +2,9 @@
 //! BEAM. Nothing here knows the inside of the host: what is relied on is its command line, its API and its wire.
 //!
 //! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS,
-//! `minisign::` minisign, `browser::` Chromium, `packaging::` shells and systemd, `authoring::` Cargo and a minute; where
-//! they are missing these tests fail and say so, and `make check` leaves them out. The rest needs loopback only.
+//! `minisign::` minisign, `browser::` Chromium, `prometheus::` Prometheus, `packaging::` shells and systemd, `authoring::`
+//! Cargo and a minute; where they are missing these tests fail and say so, and `make check` leaves them out. The rest
+//! needs loopback only.
 #![cfg(test)]
 
 mod api;
@@ -28,11 +29,13 @@ mod lab;
 mod lan;
 mod links;
 mod manifests;
+mod metrics;
 mod notify;
 mod packaging;
 mod pins;
 mod plugins_dir;
 mod presence;
+mod probes;
 mod reload;
 mod state;
 mod watching;

@@ -7,9 +7,9 @@ use std::{
     time::SystemTime,
 };
 
-use cluster_core::{NodeName, TopologyName};
+use cluster_core::{Health, NodeName, TopologyName};
 
-use crate::{clock, hooks::Ledger};
+use crate::{api::DiscoveryErrors, clock, hooks::Ledger};
 
 /// Counters that one topology may show at most.
 const COUNTERS_MAX: usize = 128;
@@ -32,6 +32,11 @@ pub(crate) struct Entry {
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) restarts: u32,
     pub(crate) last_report: Option<SystemTime>,
+    /// When the membership last took a report.
+    pub(crate) last_view: Option<SystemTime>,
+    pub(crate) errors: DiscoveryErrors,
+    /// What its strategy last said of its health.
+    pub(crate) said: Option<(Health, Option<String>)>,
 }
 
 // === impl Board ===
@@ -65,6 +70,40 @@ impl Board {
     /// Its strategy has reported.
     pub(crate) fn reported(&self, topology: &TopologyName) {
         self.with(topology, |entry| entry.last_report = Some(clock::now().wall));
+    }
+
+    /// The membership has taken a report of its strategy, or has refused it.
+    pub(crate) fn viewed(&self, topology: &TopologyName, taken: bool) {
+        self.with(topology, |entry| {
+            if taken {
+                entry.last_view = Some(clock::now().wall);
+            } else {
+                entry.errors.refused = entry.errors.refused.saturating_add(1);
+            }
+        });
+    }
+
+    /// Its strategy says how it does. The same once more is no other error: it may come with each count.
+    pub(crate) fn said(&self, topology: &TopologyName, health: Health, reason: Option<&str>) {
+        self.with(topology, |entry| {
+            let is_same =
+                |(said, why): &(Health, Option<String>)| *said == health && why.as_deref() == reason;
+            if entry.said.as_ref().is_some_and(is_same) {
+                return;
+            }
+            entry.said = Some((health, reason.map(str::to_owned)));
+            let errors = match health {
+                Health::Degraded => &mut entry.errors.degraded,
+                Health::Denied => &mut entry.errors.denied,
+                Health::Starting | Health::Running | Health::Stopped => return,
+            };
+            *errors = errors.saturating_add(1);
+        });
+    }
+
+    /// Its strategy has failed as a whole.
+    pub(crate) fn failed(&self, topology: &TopologyName) {
+        self.with(topology, |entry| entry.errors.ended = entry.errors.ended.saturating_add(1));
     }
 
     /// Its strategy or connector has counted.

@@ -260,6 +260,7 @@ impl Owner {
         self.hooks.apply(&assembly.config, self.publisher.log(), &self.around.board);
         self.current.origins = assembly.topologies.iter().map(origin).collect();
         self.current.config = assembly.config.clone();
+        self.around.readiness.configure(&assembly.config, self.around.presence.is_expected());
         self.current.wanted = ids.into_iter().collect();
         self.remove_due();
         self.local_changed(now);

@@ -24,9 +24,11 @@ use crate::{
     config::Config,
     hooks::HookInfo,
     inbox::Inbox,
+    metrics::Meters,
     owner::{Command, Owner},
     plugin::Registry,
     presence::{Presence, incarnation_at},
+    readiness::Readiness,
     reload::{self, Files, ReloadError, Reloaded},
     state::{self, Identity, Opened, Publisher, StateHealth},
     unit::Surroundings,
@@ -45,6 +47,7 @@ pub struct Host {
     stop: watch::Sender<bool>,
     owner: JoinHandle<()>,
     api: Option<JoinHandle<io::Result<()>>>,
+    probes: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// Reads a running host. Cheap to clone; outlives the host, whose last state it then shows.
@@ -55,6 +58,8 @@ pub struct HostHandle {
     commands: mpsc::Sender<Command>,
     files: Option<Arc<Files>>,
     state: state::Watch,
+    readiness: Arc<Readiness>,
+    meters: Arc<Meters>,
 }
 
 /// What a host is made of, before it starts.
@@ -63,6 +68,7 @@ pub struct HostBuilder {
     config: Config,
     registry: Registry,
     listener: Option<Listener>,
+    probe_listener: Option<Listener>,
     limits: Limits,
     file: Option<PathBuf>,
 }
@@ -73,7 +79,14 @@ impl Host {
     /// Begins to build a host.
     #[must_use]
     pub fn builder(config: Config, registry: Registry) -> HostBuilder {
-        HostBuilder { config, registry, listener: None, limits: Limits::default(), file: None }
+        HostBuilder {
+            config,
+            registry,
+            listener: None,
+            probe_listener: None,
+            limits: Limits::default(),
+            file: None,
+        }
     }
 
     /// Reads it.
@@ -98,10 +111,10 @@ impl Host {
     /// connectors, and at last the hooks, which deliver what has happened by then. What does not
     /// end within two seconds each is left behind.
     pub async fn stop(self) {
-        let Self { stop, owner, api, handle: _ } = self;
+        let Self { stop, owner, api, probes, handle: _ } = self;
         let _still_wanted = stop.send(true);
-        if let Some(api) = api {
-            let _ended = api.await;
+        for server in [api, probes].into_iter().flatten() {
+            let _ended = server.await;
         }
         let _ended = owner.await;
     }
@@ -122,13 +135,9 @@ impl HostHandle {
         let options = LogOptions { epoch: Epoch(1), revision: 0, retention_events_max: 16 };
         let log = EventLog::new(options, Snapshot::default());
         let state = Publisher::direct(log.clone()).watch();
-        Self { log, board: Arc::default(), commands, files: None, state }
-    }
-
-    /// Waits until the owner of the membership answers. False once the host has stopped.
-    pub(crate) async fn answers(&self) -> bool {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(Command::Answer(answer)).await.is_ok() && answered.await.is_ok()
+        let readiness = Arc::default();
+        let meters = Arc::new(Meters::new(clock::now().wall, ""));
+        Self { log, board: Arc::default(), commands, files: None, state, readiness, meters }
     }
 
     /// Tells whether the last reload was refused, where there is a file to be read again.
@@ -204,8 +213,21 @@ impl Source for HostHandle {
         let entries = self.board.entries();
         let infos = entries.into_iter().filter_map(|(name, entry)| {
             let status = snapshot.topologies.get(&name)?.as_ref().clone();
-            let Entry { strategy, plugin, connector, counters, restarts, last_report } = entry;
-            Some(TopologyInfo { name, strategy, plugin, connector, status, counters, restarts, last_report })
+            let Entry {
+                strategy, plugin, connector, counters, restarts, last_report, last_view, errors, ..
+            } = entry;
+            Some(TopologyInfo {
+                name,
+                strategy,
+                plugin,
+                connector,
+                status,
+                counters,
+                restarts,
+                last_report,
+                last_view,
+                errors,
+            })
         });
         infos.collect()
     }
@@ -225,6 +247,21 @@ impl Source for HostHandle {
     fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
         Box::pin(async move { if dry_run { self.dry_run().await } else { Self::reload(self).await } })
     }
+
+    fn alive(&self) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let (answer, alive) = oneshot::channel();
+            self.commands.send(Command::Ping(answer)).await.is_ok() && alive.await.is_ok()
+        })
+    }
+
+    fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    fn meters(&self) -> &Meters {
+        &self.meters
+    }
 }
 
 // === impl HostBuilder ===
@@ -234,6 +271,13 @@ impl HostBuilder {
     #[must_use]
     pub fn listen(mut self, listener: Listener) -> Self {
         self.listener = Some(listener);
+        self
+    }
+
+    /// Answers probes and Prometheus there: see [`api::serve_probes`].
+    #[must_use]
+    pub fn probes(mut self, listener: Listener) -> Self {
+        self.probe_listener = Some(listener);
         self
     }
 
@@ -250,12 +294,16 @@ impl HostBuilder {
     /// [`StartError`] when a plugin that the configuration names cannot be had, or may not be loaded. That a strategy fails when it runs
     /// is no error here: its topology says so.
     pub fn start(self) -> Result<Host, StartError> {
-        let Self { config, mut registry, listener, limits, file } = self;
+        let Self { config, mut registry, listener, probe_listener, limits, file } = self;
+        let board = Arc::new(Board::default());
         let mut random = fastrand::Rng::new();
         let now = clock::now();
+        let meters = Arc::new(Meters::new(now.wall, &config.cluster));
+        let readiness = Arc::new(Readiness::default());
         let presence = Presence::new(config.local_node(incarnation_at(now.wall)));
         let assembly = Assembly::new(config, &mut registry)?;
         assembly.keep(&registry);
+        meters.plugins(&registry);
         let fresh = Epoch(random.u64(..));
         let opened = open_state(&assembly.config, fresh)?;
         let options = MembershipOptions {
@@ -270,11 +318,16 @@ impl HostBuilder {
         let publisher = publisher(opened, fresh, random.fork())?;
         let log = publisher.log().clone();
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
-        let files = file.map(|file| Arc::new(Files::new(&file, registry)));
-        let board = Arc::new(Board::default());
+        let files = file.map(|file| Arc::new(Files::new(&file, registry, Arc::clone(&meters))));
         let state = publisher.watch();
-        let handle = HostHandle { log, board: Arc::clone(&board), commands, files, state };
-        let around = Surroundings { inbox: Arc::new(Inbox::default()), board, presence };
+        let around = Surroundings {
+            inbox: Arc::new(Inbox::default()),
+            board: Arc::clone(&board),
+            presence,
+            readiness: Arc::clone(&readiness),
+            meters: Arc::clone(&meters),
+        };
+        let handle = HostHandle { log, board, commands, files, state, readiness, meters };
         let mut owner = Owner::new(membership, publisher, around, random);
         let _all_is_new = owner.apply(&assembly);
         if let Some(remembered) = remembered {
@@ -286,8 +339,12 @@ impl HostBuilder {
             let source = Arc::new(handle.clone());
             tokio::spawn(api::serve(listener, source, limits, stopped(stopping.clone())))
         });
+        let probes = probe_listener.map(|listener| {
+            let source = Arc::new(handle.clone());
+            tokio::spawn(api::serve_probes(listener, source, stopped(stopping.clone())))
+        });
         let owner = tokio::spawn(owner.run(asked, stopped(stopping)));
-        Ok(Host { handle, stop, owner, api })
+        Ok(Host { handle, stop, owner, api, probes })
     }
 }
 

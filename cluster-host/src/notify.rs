@@ -23,6 +23,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tracing::warn;
 
+use crate::api::Source as _;
 use crate::host::HostHandle;
 
 /// Changes of the cluster within this time are one change of the status.
@@ -66,7 +67,7 @@ impl Notifier {
 
     /// The host listens, and its owner answers; or a reload has ended.
     pub(crate) async fn ready(&self, host: &HostHandle) {
-        if self.socket.is_some() && host.answers().await {
+        if self.socket.is_some() && host.alive().await {
             self.send(&format!("READY=1\n{}", Self::status(host))).await;
         }
     }
@@ -99,7 +100,7 @@ impl Notifier {
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             due.tick().await;
-            if !host.answers().await {
+            if !host.alive().await {
                 break;
             }
             self.send("WATCHDOG=1").await;

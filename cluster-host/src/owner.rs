@@ -30,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Whether it still answers.
-    Answer(oneshot::Sender<()>),
+    Ping(oneshot::Sender<()>),
     Explain(NodeName, oneshot::Sender<Option<Explanation>>),
     /// What a configuration would change.
     Compare(Arc<Assembly>, oneshot::Sender<Result<Changes, Fixed>>),
@@ -167,7 +167,9 @@ impl Owner {
             if self.units.get(&id).is_some_and(|unit| unit.is_current(pending.start)) {
                 for report in pending.reports {
                     // A refusal is shown with the topology, and told as the event of that.
-                    if self.membership.handle_report(&topology, report, clock::now()).is_ok() {
+                    let taken = self.membership.handle_report(&topology, report, clock::now()).is_ok();
+                    self.around.board.viewed(&topology, taken);
+                    if taken {
                         self.current.reported(&topology);
                     }
                 }
@@ -195,6 +197,7 @@ impl Owner {
         let now = clock::now();
         match (id, word) {
             (UnitId::Strategy(topology), Word::Health(health, reason)) => {
+                self.around.board.said(topology, health, reason.as_deref());
                 self.membership.set_health(topology, health, reason.as_deref(), now);
             }
             (UnitId::Strategy(_), Word::Link(_) | Word::Local(_)) => {}
@@ -258,10 +261,14 @@ impl Owner {
                 if matches!(decision, Decision::RestartAt(_)) {
                     self.around.board.restarted(topology, unit.restarts());
                 }
+                if matches!(exit, Exit::Failed(_)) {
+                    self.around.board.failed(topology);
+                }
                 self.membership.strategy_stopped(topology, now);
                 self.membership.set_health(topology, health, Some(&reason), now);
             }
             UnitId::Connector(connector) => {
+                self.around.meters.connector_restarted(&unit.spec.name);
                 let gone = LocalReport::Down(format!("its connector does not run: {reason}"));
                 self.membership.handle_link(*connector, LinkInput::Stopped { reason: reason.into() }, now);
                 self.local_said(*connector, gone);
@@ -281,11 +288,10 @@ impl Owner {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Answer(answer) => {
+            Command::Ping(answer) => {
                 let _gone = answer.send(());
             }
             Command::Explain(name, answer) => {
-                // Who asked may have gone.
                 let _gone = answer.send(self.membership.explain(&name, clock::now()));
             }
             Command::Compare(assembly, answer) => {
@@ -315,7 +321,9 @@ impl Owner {
                 self.do_effect(effect);
             }
         }
+        self.around.meters.dialled(self.membership.dials());
         let events = self.membership.take_events();
+        self.around.meters.published(&events);
         let snapshot = self.membership.snapshot();
         for event in &events {
             narration::tell(event, &snapshot);

@@ -38,6 +38,11 @@ impl Presence {
         self.local.present = self.is_up();
     }
 
+    /// Whether a connector has a word in whether the node takes part.
+    pub(crate) fn is_expected(&self) -> bool {
+        !self.words.is_empty()
+    }
+
     /// What a connector said does not count any more.
     pub(crate) fn forget(&mut self, id: ConnectorId) {
         if self.words.remove(&id).is_some() {

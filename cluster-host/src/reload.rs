@@ -21,6 +21,7 @@ use crate::{
     assembly::{Assembly, StartError},
     changes::{Changes, UNCHANGED},
     config::{self, Problem},
+    metrics::Meters,
     owner::{Command, Fixed},
     plugin::{Registry, signature_path},
     preview::{self, Preview},
@@ -34,6 +35,7 @@ const FILES_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Files {
     config: PathBuf,
+    meters: Arc<Meters>,
     known: Mutex<Known>,
     /// Whether the last reload was refused, whoever asked for it.
     refused: watch::Sender<bool>,
@@ -96,10 +98,10 @@ struct Checked {
 // === impl Files ===
 
 impl Files {
-    pub(crate) fn new(config: &Path, registry: Registry) -> Self {
+    pub(crate) fn new(config: &Path, registry: Registry, meters: Arc<Meters>) -> Self {
         let read = Fingerprint::new(config, &registry);
         let known = Mutex::new(Known { registry: Arc::new(registry), read });
-        Self { config: config.to_owned(), known, refused: watch::Sender::new(false) }
+        Self { config: config.to_owned(), meters, known, refused: watch::Sender::new(false) }
     }
 
     /// The directories in which something may change: of the configuration, the plugins and the lock file. Where the
@@ -141,6 +143,7 @@ impl Files {
     ) -> Result<Reloaded, ReloadError> {
         let applied = async {
             let (registry, checked) = self.check(&known.registry).await?;
+            self.meters.plugins(&registry);
             let Checked { assembly, warnings } = checked?;
             let applied = Arc::clone(&assembly);
             let changes = ask(commands, |answer| Command::Apply(applied, answer)).await?;
@@ -150,6 +153,7 @@ impl Files {
             Ok(Reloaded { changes, warnings, previews: BTreeMap::new() })
         };
         let outcome = applied.await;
+        self.meters.reloaded(outcome.is_ok());
         tell(&outcome);
         let is_refused = outcome.is_err();
         self.refused.send_if_modified(|refused| std::mem::replace(refused, is_refused) != is_refused);

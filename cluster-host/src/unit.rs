@@ -13,8 +13,10 @@ use tracing::{level_filters::LevelFilter, warn};
 use crate::{
     board::Board,
     inbox::{Inbox, UnitId},
+    metrics::Meters,
     placement::{Instance, Plugin},
     presence::Presence,
+    readiness::Readiness,
     supervision::{Decision, Exit, RestartPolicy, Supervision},
     voice::Voice,
 };
@@ -44,6 +46,8 @@ pub(crate) struct Surroundings {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) board: Arc<Board>,
     pub(crate) presence: Presence,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) meters: Arc<Meters>,
 }
 
 #[derive(Debug)]

@@ -156,6 +156,9 @@ impl Membership {
         let Some((name, kind)) = connector.finish(operation) else {
             return;
         };
+        if kind == OperationKind::Connect {
+            self.dials.count(&outcome);
+        }
         let phase = connector.links().get(&name).map(|link| link.phase);
         match (kind, phase, outcome) {
             (OperationKind::Connect, Some(Phase::Connecting), Outcome::Done) => {

@@ -92,6 +92,24 @@ pub enum Outcome {
     Kept(Arc<str>),
 }
 
+/// How many tries to make a link have ended, and how: those of all connectors, since the membership began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dials {
+    /// With a link.
+    pub connected: u64,
+    /// In vain, or not within the connector's deadline.
+    pub failed: u64,
+}
+
+// === impl Dials ===
+
+impl Dials {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        let count = if *outcome == Outcome::Done { &mut self.connected } else { &mut self.failed };
+        *count = count.saturating_add(1);
+    }
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

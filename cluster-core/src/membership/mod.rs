@@ -40,7 +40,7 @@ use self::{connector::Connector, derive::Cause, topology::Topology};
 pub use self::{
     diff::ReportRefused,
     link::{
-        ConnectorId, ConnectorSpec, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, Outcome,
+        ConnectorId, ConnectorSpec, Dials, Effect, LINKS_MAX, LinkInput, OUTCOME_GRACE, OperationId, Outcome,
         UNKNOWN_MAX,
     },
     prune::{PRUNE_HELD_MIN, PRUNE_WINDOW, PrunePolicy},
@@ -83,6 +83,7 @@ pub struct Membership {
     topologies: BTreeMap<TopologyName, Topology>,
     connectors: BTreeMap<ConnectorId, Connector>,
     operations: u64,
+    dials: Dials,
     effects: Vec<Effect>,
     events: Vec<Event>,
 }
@@ -104,6 +105,7 @@ impl Membership {
             topologies: BTreeMap::new(),
             connectors: BTreeMap::new(),
             operations: 0,
+            dials: Dials::default(),
             effects: Vec::new(),
             events: Vec::new(),
         };
@@ -291,6 +293,12 @@ impl Membership {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { revision: self.revision, members: self.members.clone(), topologies: self.statuses.clone() }
+    }
+
+    /// How the tries to make a link have ended so far.
+    #[must_use]
+    pub fn dials(&self) -> Dials {
+        self.dials
     }
 
     /// The name of the local node.

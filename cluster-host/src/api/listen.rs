@@ -15,6 +15,8 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::ProbeAddress;
+
 /// Connections that the kernel keeps waiting while we accept others.
 const BACKLOG: i32 = 1024;
 
@@ -166,6 +168,17 @@ impl Listener {
         }
     }
 
+    /// Takes the place for probes, which may be one that others can reach.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn bind_probes(address: &ProbeAddress) -> Result<Self, ListenError> {
+        match &address.0 {
+            address @ ListenAddress::Tcp(tcp) => take_tcp(address, *tcp),
+            address @ ListenAddress::Unix(_) => Self::bind(address),
+        }
+    }
+
     /// Where it listens; of port 0 the port that was free.
     #[must_use]
     pub fn address(&self) -> &ListenAddress {
@@ -185,9 +198,10 @@ impl Drop for Place {
 }
 
 fn bind_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
-    if !tcp.ip().is_loopback() {
-        return Err(ListenError::NotLoopback(tcp));
-    }
+    if tcp.ip().is_loopback() { take_tcp(address, tcp) } else { Err(ListenError::NotLoopback(tcp)) }
+}
+
+fn take_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
     let listener = TcpListener::bind(tcp).map_err(|error| refused(address, error))?;
     let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
     let place = Place { address: ListenAddress::Tcp(tcp), file: None };

@@ -9,6 +9,7 @@
 //! | `/v1/topologies` | `{epoch, revision, topologies}` |
 //! | `/` | the live page, see `page` |
 //! | `/v1/hooks` | `{epoch, revision, hooks}` |
+//! | `/healthz`, `/ready`, `/metrics` | how the host does, for probes and Prometheus; see [`serve_probes`] |
 //!
 //! `/v1/events` begins with one `resync`, which has all members; after `?since=CURSOR` (or the header
 //! `Last-Event-ID`) it begins with the next event, or with a `resync` where the cursor is not known any more. With
@@ -21,6 +22,7 @@ mod guard;
 pub mod json;
 mod listen;
 mod page;
+mod probes;
 mod problem;
 mod routes;
 mod server;
@@ -31,8 +33,10 @@ pub(crate) mod testing;
 
 pub(crate) use listen::SERVICE_DIRECTORY;
 pub use listen::{ListenAddress, ListenError, Listener};
+pub(crate) use probes::is_ready;
+pub use probes::{ProbeAddress, serve_probes};
 pub use server::{Limits, serve};
-pub use source::{Answer, Source, TopologyInfo};
+pub use source::{Answer, DiscoveryErrors, Source, TopologyInfo};
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    json, page,
+    json, page, probes,
     problem::Problem,
     source::Source,
     stream::{End, EventStream, MemberList},
@@ -53,6 +53,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/hooks", get(hooks))
         .route("/v1/reload", post(reload))
         .merge(page::router())
+        .merge(probes::router(Arc::clone(&shared.source)))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shared)

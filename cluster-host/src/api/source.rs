@@ -6,6 +6,8 @@ use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership:
 
 use crate::{
     hooks::HookInfo,
+    metrics::Meters,
+    readiness::Readiness,
     reload::{ReloadError, Reloaded},
     state::StateHealth,
 };
@@ -37,6 +39,15 @@ pub trait Source: Send + Sync + 'static {
 
     /// Reads the configuration and the plugins again, and applies them, or only tells what that would change.
     fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>>;
+
+    /// Whether whoever owns the membership still works: it answers when it comes to it, or never.
+    fn alive(&self) -> Answer<'_, bool>;
+
+    /// When the host counts as ready.
+    fn readiness(&self) -> &Readiness;
+
+    /// What is counted beside the membership.
+    fn meters(&self) -> &Meters;
 }
 
 /// One topology: what was configured, and how it does.
@@ -58,4 +69,21 @@ pub struct TopologyInfo {
     pub restarts: u32,
     /// When the strategy last reported.
     pub last_report: Option<SystemTime>,
+    /// When the membership last took a report: that of a strategy that only tells changes may be old, and all be well.
+    pub last_view: Option<SystemTime>,
+    /// What went wrong with finding nodes.
+    pub errors: DiscoveryErrors,
+}
+
+/// How often finding nodes went wrong for a topology since its strategy was configured, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiscoveryErrors {
+    /// The strategy said that something is wrong; the same once more, without a break, is counted once.
+    pub degraded: u64,
+    /// The strategy said that its source refuses it; counted likewise.
+    pub denied: u64,
+    /// A report was refused: too many members, or names that are none.
+    pub refused: u64,
+    /// The strategy failed as a whole, or could not be started.
+    pub ended: u64,
 }

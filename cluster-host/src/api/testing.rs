@@ -13,8 +13,10 @@ use cluster_core::{
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{Answer, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
-use crate::{Changes, HookChanges, HookInfo, Preview, ReloadError, Reloaded};
+use super::{Answer, DiscoveryErrors, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
+use crate::{
+    Changes, HookChanges, HookInfo, Preview, ReloadError, Reloaded, metrics::Meters, readiness::Readiness,
+};
 
 pub(crate) const EPOCH: Epoch = Epoch(0x0192_a5c7_d1e8_f402);
 /// Events that the log of a [`Fake`] keeps at most.
@@ -103,6 +105,8 @@ pub(crate) fn topology() -> TopologyInfo {
         counters: [("datagrams_bad".to_owned(), 4)].into(),
         restarts: 1,
         last_report: Some(at(6_000)),
+        last_view: Some(at(6_001)),
+        errors: DiscoveryErrors { degraded: 3, denied: 1, refused: 0, ended: 2 },
     }
 }
 
@@ -166,13 +170,25 @@ pub(crate) fn explanation(name: &str) -> Explanation {
 pub(crate) struct Fake {
     pub(crate) log: EventLog,
     node: NodeName,
+    pub(crate) topologies: Vec<TopologyInfo>,
+    pub(crate) readiness: Readiness,
+    pub(crate) meters: Meters,
+    /// Whether its owner answers at all, and what.
+    pub(crate) alive: Option<bool>,
 }
 
 impl Fake {
     /// A host with these members at this revision.
     pub(crate) fn new(revision: u64, members: impl IntoIterator<Item = Member>) -> Self {
         let options = LogOptions { epoch: EPOCH, revision, retention_events_max: RETENTION };
-        Self { log: EventLog::new(options, snapshot(revision, members)), node: "a@h".parse().unwrap() }
+        Self {
+            log: EventLog::new(options, snapshot(revision, members)),
+            node: "a@h".parse().unwrap(),
+            topologies: vec![topology()],
+            readiness: Readiness::default(),
+            meters: Meters::new(at(0), "shop"),
+            alive: Some(true),
+        }
     }
 }
 
@@ -186,7 +202,7 @@ impl Source for Fake {
     }
 
     fn topologies(&self) -> Vec<TopologyInfo> {
-        vec![topology()]
+        self.topologies.clone()
     }
 
     fn hooks(&self) -> Vec<HookInfo> {
@@ -224,6 +240,24 @@ impl Source for Fake {
         Box::pin(
             async move { if dry_run { Ok(reloaded) } else { Err(ReloadError::Fixed(vec!["node.name"])) } },
         )
+    }
+
+    fn alive(&self) -> Answer<'_, bool> {
+        let alive = self.alive;
+        Box::pin(async move {
+            match alive {
+                Some(alive) => alive,
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    fn meters(&self) -> &Meters {
+        &self.meters
     }
 }
 

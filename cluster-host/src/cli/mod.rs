@@ -13,10 +13,12 @@ mod members;
 mod options;
 mod output;
 pub mod plugins;
+mod ready;
 mod reload;
 mod run;
 pub mod strategies;
 mod topologies;
+mod wait;
 mod watch;
 
 use std::{
@@ -28,7 +30,7 @@ use std::{
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    api::ListenAddress,
+    api::{ListenAddress, ProbeAddress},
     client::{ApiAddress, ClientError},
     logging::{LogFormat, LogLevel},
 };
@@ -80,6 +82,8 @@ enum Command {
     Topologies(topologies::TopologiesArgs),
     Hooks(hooks::HooksArgs),
     Reload(reload::ReloadArgs),
+    Wait(wait::WaitArgs),
+    Ready(ready::ReadyArgs),
     /// List the plugin files with what they offer, or why they are refused; or write a new plugin
     #[command(after_help = PLUGINS_EXAMPLES)]
     Plugins(plugins::PluginsArgs),
@@ -104,6 +108,10 @@ pub(super) struct RunArgs {
     /// Where the API listens: unix:PATH, or ADDR:PORT on loopback [default: see below]
     #[arg(long, value_name = "unix:PATH|ADDR:PORT")]
     pub(super) listen: Option<ListenAddress>,
+    /// Where /healthz, /ready and /metrics are answered, and nothing else, also on addresses that others can reach, as
+    /// 0.0.0.0:4445 [default: nowhere but where the API listens]
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
+    pub(super) probe_listen: Option<ProbeAddress>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) log_format: LogFormat,
@@ -168,6 +176,8 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Topologies(args) => ask(async |out| topologies::run(args, out).await).into(),
         Command::Hooks(args) => ask(async |out| hooks::run(args, out).await).into(),
         Command::Reload(args) => ask(async |out| reload::run(args, out).await).into(),
+        Command::Wait(args) => ask(async |out| wait::run(args, out).await).into(),
+        Command::Ready(args) => ask(async |out| ready::run(args, out).await).into(),
     }
 }
 

@@ -29,9 +29,9 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         warn!(%error, "other processes of this user can read the memory of this one");
     }
-    let ended = prepare(args).and_then(|(loaded, registry, listener)| {
+    let ended = prepare(args).and_then(|(loaded, registry, listeners)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(serve(&args.config, loaded.config, registry, listener))
+        runtime.block_on(serve(&args.config, loaded.config, registry, listeners))
     });
     match ended {
         Ok(()) => Exit::Done.into(),
@@ -42,8 +42,14 @@ pub(super) fn run(args: &RunArgs) -> ExitCode {
     }
 }
 
+/// Where it listens.
+struct Listeners {
+    api: Listener,
+    probes: Option<Listener>,
+}
+
 /// Everything that can be wrong before anything runs.
-fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
+fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listeners)> {
     let mut registry = plugins::registry(&args.plugins)?;
     let environment = |name: &str| std::env::var(name).ok();
     let checked = config::check(&args.config, &environment, &mut registry);
@@ -56,18 +62,26 @@ fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listener)> {
         warn!(plugin = kept.identity.plugin, version, %file, "a plugin file is pending, an earlier content of it is used: {refusal}");
     }
     let address = args.listen.clone().or_else(|| loaded.config.api.listen.clone());
-    let listener = Listener::bind(&address.unwrap_or_default())?;
-    Ok((loaded, registry, listener))
+    let api = Listener::bind(&address.unwrap_or_default())?;
+    let address = args.probe_listen.as_ref().or(loaded.config.api.probe_listen.as_ref());
+    let probes = address.map(Listener::bind_probes).transpose()?;
+    Ok((loaded, registry, Listeners { api, probes }))
 }
 
-async fn serve(file: &Path, config: Config, registry: Registry, listener: Listener) -> anyhow::Result<()> {
+async fn serve(file: &Path, config: Config, registry: Registry, listeners: Listeners) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let (address, watches) = (listener.address().clone(), config.reload.watch);
-    let host = Host::builder(config, registry).listen(listener).reload_from(file).start()?;
+    let Listeners { api, probes } = listeners;
+    let (address, watches) = (api.address().clone(), config.reload.watch);
+    let probe_address = probes.as_ref().map(|probes| probes.address().clone());
+    let mut builder = Host::builder(config, registry).listen(api).reload_from(file);
+    if let Some(probes) = probes {
+        builder = builder.probes(probes);
+    }
+    let host = builder.start()?;
     let node = host.handle().node();
-    info!(node = node.map(tracing::field::display), api = %address, version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
+    info!(node = node.map(tracing::field::display), api = %address, probes = probe_address.map(tracing::field::display), version = env!("CARGO_PKG_VERSION"), "cluster-host runs");
     let notifier = Arc::new(Notifier::new(&|name| std::env::var_os(name), std::process::id()));
     notifier.ready(host.handle()).await;
     let (telling, handle) = (Arc::clone(&notifier), host.handle().clone());

@@ -126,6 +126,16 @@ impl Client {
         })
     }
 
+    /// It has not answered, and is not waited for any longer.
+    pub(crate) fn silent(&self) -> ClientError {
+        self.unreachable(Trouble::Other("it gives no answer; does it hang?".to_owned()))
+    }
+
+    /// It ended an answer that was to go on.
+    pub(crate) fn stopped(&self) -> ClientError {
+        ClientError::Lost { address: self.address.clone(), why: "it stopped".to_owned() }
+    }
+
     async fn ask(&self, path: &str) -> Result<Response<Incoming>, ClientError> {
         self.request(Method::GET, path, ANSWER_TIMEOUT).await
     }

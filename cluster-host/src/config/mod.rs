@@ -38,6 +38,7 @@ mod node;
 mod options;
 mod plugins;
 mod problem;
+mod ready;
 mod state;
 mod topology;
 mod validate;
@@ -68,12 +69,16 @@ pub use self::{
     options::{Options, Prune, Restart, Retry},
     plugins::{Hashes, PluginsConfig},
     problem::{Loaded, Problem, Severity},
+    ready::ReadyConfig,
     state::StateConfig,
     topology::TopologyConfig,
     validate::validate,
     warning::warnings,
 };
-use crate::{api::ListenAddress, plugin::Registry};
+use crate::{
+    api::{ListenAddress, ProbeAddress},
+    plugin::Registry,
+};
 
 /// The name of the cluster where the configuration gives none.
 pub const CLUSTER_DEFAULT: &str = "default";
@@ -100,6 +105,9 @@ pub struct Config {
     /// Which contents of plugin files may be loaded.
     #[serde(default)]
     pub plugins: PluginsConfig,
+    /// When the host counts as ready.
+    #[serde(default)]
+    pub ready: ReadyConfig,
     /// When the configuration and the plugins are read again.
     #[serde(default)]
     pub reload: ReloadConfig,
@@ -130,6 +138,11 @@ pub struct ApiConfig {
     #[serde(default, deserialize_with = "node::listen")]
     #[schemars(with = "Option<String>")]
     pub listen: Option<ListenAddress>,
+    /// Where `/healthz`, `/ready` and `/metrics` are answered, and nothing else: `ADDR:PORT`, also one that others can
+    /// reach, as `0.0.0.0:4445`, or `unix:PATH`. What is answered names no node and no address. `--probe-listen` overrules it.
+    #[serde(default, deserialize_with = "ready::probe_listen")]
+    #[schemars(with = "Option<String>")]
+    pub probe_listen: Option<ProbeAddress>,
 }
 
 // === impl ReloadConfig ===
@@ -227,6 +240,9 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
         Ok(config) if errors.is_empty() => config,
         Ok(_) | Err(_) => salvage(document.value, &errors),
     };
+    if errors.is_empty() {
+        errors.extend(config.ready.check(&config.topologies));
+    }
     config.plugins.resolve(path);
     config.state.resolve(path);
     let written = hooks.iter().filter_map(Value::as_array).flatten();

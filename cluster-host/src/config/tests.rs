@@ -65,7 +65,7 @@ fn good() {
     let topologies = config.topologies.iter().map(|(name, topology)| format!("{name}: {topology:?}\n"));
     let shown = format!("{} {:?}\n{:?}\n", config.cluster, config.api, config.node);
     expect![[r#"
-        shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)) }
+        shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)), probe_listen: None }
         Some(NodeConfig { name: app@10.0.0.7, attributes: {"app.kubernetes.io/name": "api", "zone": "eu-1"}, addresses: ["10.0.0.7:9000"] })
         a.b: TopologyConfig { strategy: "dns", config: {}, connect: None, opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 100ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: true, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
         c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: ByPlugin }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
@@ -120,7 +120,7 @@ fn all_at_once() {
         [plugin]
         "#,
         &expect![[r#"
-            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`
             host.toml:4: node.name: node name "app" is not of the form name@host
             host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
             host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
@@ -149,7 +149,7 @@ fn all_at_once() {
             host.toml:22: topologies.three.connect: names two connectors, `exec` and `tcp`: a topology has one
             host.toml:23: topologies.three.prune: expected "never" or a table such as { after = "10s" }, found string "always"
             host.toml:24: topologies."not good": topology name "not good" is not of 1 to 64 letters, digits, '-', '_' or '.'
-            host.toml:27: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
+            host.toml:27: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`
         "#]],
     );
 }
@@ -445,6 +445,95 @@ fn one_line() {
     let loaded = parse("[topologies.a]\nstrategy = 'x'\nconnect = 'none'\n").unwrap();
     let problem = loaded.problem("topologies.a.config", "first\n\tsecond\r\n");
     assert_eq!(problem.to_string(), "host.toml:1: topologies.a.config: first second");
+}
+
+/// When the host counts as ready, and where it tells.
+#[test]
+fn ready_section() {
+    let of = |text: &str| parse(text).unwrap_or_else(|problems| panic!("{}", lines(&problems))).config;
+    assert_eq!(of("").ready, ReadyConfig { min_members: 0, topologies: None, once: true });
+    let config = of(r#"
+        ready = { min_members = 3, topologies = ["a"], once = false }
+        [api]
+        probe_listen = "0.0.0.0:4445"
+        [topologies.a]
+        strategy = "epmd"
+        "#);
+    let topologies = Some(vec!["a".parse().unwrap()]);
+    assert_eq!(config.ready, ReadyConfig { min_members: 3, topologies, once: false });
+    assert_eq!(config.api.probe_listen.unwrap().to_string(), "0.0.0.0:4445");
+    check(
+        "ready = { topologies = [\"ofice\", \"\"] }\n[topologies.office]\nstrategy = \"epmd\"\n",
+        &expect![[r#"
+            host.toml:1: ready.topologies: topology name "" is not of 1 to 64 letters, digits, '-', '_' or '.'
+        "#]],
+    );
+    check(
+        "ready = { topologies = [\"office\", \"ofice\", \"x\"] }\n[topologies.office]\nstrategy = \"epmd\"\n",
+        &expect![[r#"
+            host.toml:1: ready.topologies[1]: there is no topology ofice; did you mean office?
+            host.toml:1: ready.topologies[2]: there is no topology x
+        "#]],
+    );
+    check(
+        "[api]\nprobe_listen = \":4445\"\n[ready]\nmin_members = -1\nonce = \"yes\"\nafter = \"5s\"\n",
+        &expect![[r#"
+            host.toml:2: api.probe_listen: ":4445" is no address to listen on: write unix:PATH or ADDR:PORT, as unix:/run/cluster-host.sock or 127.0.0.1:4444
+            host.toml:4: ready.min_members: expected a whole number from 0 to 4294967295, found -1
+            host.toml:5: ready.once: expected true or false, found string "yes"
+            host.toml:6: ready.after: unknown key; possible: `min_members`, `once`, `topologies`
+        "#]],
+    );
+}
+
+/// Where each would wait for the others to be ready first, that is told; where nobody asks for readiness, or nobody waits,
+/// it is not.
+#[test]
+fn waiting_for_each_other() {
+    let topology = |strategy: &str, config: &str| {
+        format!("[topologies.t]\nstrategy = \"{strategy}\"\nconfig = {{ {config} }}\n")
+    };
+    let three = "ready.min_members = 3\n";
+    check_warnings(
+        &format!("{three}{}", topology("kubernetes", "")),
+        &expect![[r#"
+            host.toml:2: warning: topologies.t: `ready.min_members` is 3 and this topology takes only pods that are ready: each may wait for the others for ever; set `include = "all"` in `config`, or give the Service `publishNotReadyAddresses: true`
+        "#]],
+    );
+    check_warnings(
+        &format!("{three}{}", topology("dns", "")),
+        &expect![[r#"
+            host.toml:2: warning: topologies.t: `ready.min_members` is 3: a headless Service without `publishNotReadyAddresses: true` has an address in the DNS only for pods that are ready, and each may wait for the others for ever; set that at the Service if this is one's name
+        "#]],
+    );
+    let probes = "api.probe_listen = \"0.0.0.0:4445\"\n";
+    check_warnings(
+        &format!("{probes}{}", topology("kubernetes_dns", "")),
+        &expect![[r#"
+            host.toml:2: warning: topologies.t: readiness waits for this topology: a headless Service without `publishNotReadyAddresses: true` has an address in the DNS only for pods that are ready, and none would ever be; set that at the Service, or leave the topology out of `ready.topologies` and `ready.min_members` at 1
+        "#]],
+    );
+    let warns = |text: &str| !warnings(&parse(text).unwrap()).is_empty();
+    for (head, strategy, config, expected) in [
+        (three, "kubernetes", "include = \"serving\"", true),
+        (three, "kubernetes", "include = \"ready\", kubernetes_ip_lookup_mode = \"pods\"", true),
+        (three, "kubernetes", "include = \"all\"", false),
+        (three, "kubernetes", "kubernetes_ip_lookup_mode = \"pods\"", false),
+        ("ready.min_members = 1\n", "kubernetes", "", false),
+        (probes, "kubernetes", "", false),
+        (probes, "dns", "", false),
+        (three, "kubernetes_dns_srv", "", true),
+        ("ready.once = false\n", "kubernetes_dns_srv", "", true),
+        ("ready.topologies = []\n", "kubernetes_dns_srv", "", false),
+        ("", "kubernetes_dns_srv", "", false),
+        (three, "epmd", "", false),
+    ] {
+        assert_eq!(
+            warns(&format!("{head}{}", topology(strategy, config))),
+            expected,
+            "{head}{strategy} {config}"
+        );
+    }
 }
 
 proptest! {

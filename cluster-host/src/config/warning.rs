@@ -1,6 +1,6 @@
 //! What is allowed, but seldom meant.
 
-use super::{ConnectConfig, Loaded, Problem, TopologyConfig, topology};
+use super::{ConnectConfig, Loaded, Problem, TopologyConfig, ready, topology};
 
 /// Everything in a configuration that should give its author pause. It is used all the same.
 #[must_use]
@@ -28,6 +28,9 @@ pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
         }
     }
     for (index, (name, topology)) in topologies.iter().enumerate() {
+        if let Some(message) = ready::never_ready(&loaded.config, name, topology) {
+            warn(&topology::path(name), message);
+        }
         if listens_to_anyone(topology) {
             let message = "without `secret` and `allow` anyone on the network can make this node dial any address; set one of them in `config`";
             warn(&format!("{}.connect", topology::path(name)), message.to_owned());

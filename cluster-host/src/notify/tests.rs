@@ -155,7 +155,7 @@ async fn an_owner_that_hangs() {
     let following = tokio::spawn(async move { notifier.follow(&handle).await });
     assert_eq!(manager.message().await, "STATUS=0 of 0 members up");
     for _ in 0..3 {
-        let Some(Command::Answer(answer)) = asked.recv().await else { panic!("something else is asked") };
+        let Some(Command::Ping(answer)) = asked.recv().await else { panic!("something else is asked") };
         tokio::task::yield_now().await;
         assert!(manager.is_silent(), "nobody has answered yet");
         answer.send(()).unwrap();

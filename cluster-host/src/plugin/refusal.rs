@@ -266,6 +266,42 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// One word for it, in metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Symlink { .. } => "symlink",
+            Self::NotRegular(_) => "not_regular",
+            Self::ForeignOwner { .. } | Self::ForeignDirectory { .. } => "foreign_owner",
+            Self::Writable { .. } | Self::WritableDirectory { .. } => "writable",
+            Self::Empty => "empty",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotElf(_) | Self::NotSharedLibrary(_) | Self::NotPlugin => "not_plugin",
+            Self::CutOff { .. } | Self::Damaged(_) => "damaged",
+            Self::OtherClass { .. }
+            | Self::OtherByteOrder
+            | Self::OtherArchitecture { .. }
+            | Self::OtherTarget { .. } => "other_target",
+            Self::SeveralPlugins(_) => "several_plugins",
+            Self::OtherAbi { .. } | Self::OtherInterface(_) => "other_abi",
+            Self::SearchPath(_) => "search_path",
+            Self::TextRelocations => "text_relocations",
+            Self::GlibcTooOld { .. } => "glibc_too_old",
+            Self::BadHandshake(_) => "bad_handshake",
+            Self::PanicAborts => "panic_aborts",
+            Self::FeaturesMissing(_) => "features_missing",
+            Self::NoPrivateCopy(_) => "no_private_copy",
+            Self::OtherContent { .. } => "other_content",
+            Self::Unsigned(_) => "unsigned",
+            Self::Unpinned { .. } => "unpinned",
+            Self::TakesOffer { .. } => "takes_offer",
+            Self::CpuLacks(_) => "cpu_lacks",
+        }
+    }
+}
+
 struct Target<'a>(Option<&'a Path>);
 
 impl fmt::Display for Target<'_> {

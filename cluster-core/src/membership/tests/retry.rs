@@ -3,7 +3,7 @@
 use expect_test::expect;
 
 use super::{
-    super::PrunePolicy,
+    super::{Dials, PrunePolicy},
     check,
     script::{
         ERL, Op, TCP, apply, complete, fail, obliging, ok, refusing, silent, started, stopped, topology, wait,
@@ -83,6 +83,11 @@ fn tries_are_capped() {
     assert!((3 * 10_800..=3 * 21_600).contains(&tries), "{tries} tries");
     let told = world.events.iter().filter(|event| event.kind == EventKind::ConnectFailed).count();
     assert_eq!(told, 3);
+    let failed = u64::try_from(tries).unwrap();
+    assert_eq!(world.membership.dials(), Dials { connected: 0, failed });
+    world.run(&obliging(TCP));
+    world.run(&wait(10));
+    assert_eq!(world.membership.dials(), Dials { connected: 3, failed });
 }
 
 /// A dial that is under way when its connector turns unavailable did not fail: nothing is told, and it is made anew as

@@ -123,7 +123,7 @@ fn wrong() {
         text,
         ExitCode::FAILURE,
         &expect![[r#"
-            DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
+            DIR/host.toml:2: clustre: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`
             DIR/host.toml:5: topologies.one.config.hots: unknown key; did you mean `hosts`? possible: `hosts`, `interval`
             DIR/host.toml:6: topologies.one.config.interval: expected a whole number from 0 to 65535, found string "x"
             DIR/host.toml:7: topologies.one.connect.tcp.prot: unknown key; did you mean `port`? possible: `connect_timeout`, `dead_after`, `port`
@@ -165,7 +165,7 @@ fn misspelt_plugins() {
     for (section, line) in [
         (
             "[plugin]",
-            "2: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`",
+            "2: plugin: unknown key; did you mean `plugins`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`",
         ),
         (
             "[plugins]\nlok = 'x'",
