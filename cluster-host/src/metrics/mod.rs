@@ -20,7 +20,11 @@ use self::{
     page::{Page, float},
     view::{Tally, View},
 };
-use crate::api::{Source, TopologyInfo, is_ready};
+use crate::{
+    api::{Source, TopologyInfo, is_ready},
+    hooks::HookInfo,
+    state::StateHealth,
+};
 
 /// The format of [`exposition`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -50,6 +54,8 @@ pub fn exposition(source: &dyn Source) -> Result<String, prometheus::Error> {
     add_counters(&mut page, &topologies);
     add_events(&mut page, source);
     add_plugins(&mut page, source, &topologies);
+    add_hooks(&mut page, &source.hooks());
+    add_state(&mut page, &source.state());
     page.into_text()
 }
 
@@ -224,6 +230,34 @@ fn add_plugins(page: &mut Page, source: &dyn Source, topologies: &[TopologyInfo]
         "cluster_plugin_refusals",
         "Files in the plugin directory that are refused, by reason.",
         files.refused.iter().map(|(reason, count)| ([("reason", *reason)], float(*count))),
+    );
+}
+
+fn add_hooks(page: &mut Page, hooks: &[HookInfo]) {
+    let named = || hooks.iter().map(|hook| (hook.name.as_str(), hook));
+    let tries = named().flat_map(|(name, hook)| {
+        let results = [("delivered", hook.delivered), ("failed", hook.failed)];
+        results.map(|(result, count)| ([("hook", name), ("result", result)], count))
+    });
+    page.counter("cluster_hook_tries_total", "Tries to deliver a document of a hook, by result.", tries);
+    let given_up = named().map(|(name, hook)| ([("hook", name)], hook.given_up));
+    page.counter("cluster_hook_given_up_total", "Documents of a hook that were given up.", given_up);
+    let lag = named().filter_map(|(name, hook)| Some(([("hook", name)], float(hook.lag?))));
+    page.gauge(
+        "cluster_hook_lag_events",
+        "Events that a hook has not looked at yet; absent where a resync takes their place.",
+        lag,
+    );
+    let unsaved = named().map(|(name, hook)| ([("hook", name)], flag(hook.save_failure.is_some())));
+    page.gauge("cluster_hook_unsaved", "1 while the place of a hook in the log cannot be written.", unsaved);
+}
+
+fn add_state(page: &mut Page, state: &StateHealth) {
+    let health = ["off", "written", "failing"].map(|word| ([("health", word)], flag(state.as_str() == word)));
+    page.gauge(
+        "cluster_state_health",
+        "1 for how it is with what is remembered across restarts: off, written or failing.",
+        health,
     );
 }
 
