@@ -3,12 +3,12 @@
 use std::{fmt, str::FromStr, sync::Arc, time::SystemTime};
 
 use crate::{
-    member::{Member, word},
+    member::{Member, TopologyStatus, word},
     name::{NodeName, TopologyName},
 };
 
 /// A change of the membership. Whoever folds the events after any cursor into the snapshot of that cursor gets
-/// the snapshot at the end: see [`Event::node`] and [`Event::member`].
+/// the snapshot at the end: see [`Event::node`] and [`Event::member`], [`Event::topology`] and [`Event::status`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Grows by one with each event.
@@ -21,6 +21,9 @@ pub struct Event {
     pub member: Option<Arc<Member>>,
     /// The topology it happened in, where it was one.
     pub topology: Option<TopologyName>,
+    /// Of [`EventKind::TopologyChanged`]: how the topology does afterwards; absent where it is gone. What is unclaimed
+    /// changes without an event.
+    pub status: Option<Arc<TopologyStatus>>,
     /// Why, where there is a reason to give.
     pub reason: Option<Arc<str>>,
     /// When.

@@ -147,13 +147,19 @@ pub(crate) use word;
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The members and the revision after one more event; the topologies are not in the events. Whoever folds the events
-    /// after any revision into the members of that revision has the members at the end.
+    /// What there is after one more event. Whoever folds the events after any revision into the snapshot of that revision
+    /// has the snapshot at the end, but for what is [`TopologyStatus::unclaimed`], of which no event tells.
     pub fn fold(&mut self, event: &Event) {
         match (&event.node, &event.member) {
             (Some(node), Some(member)) => drop(self.members.insert(node.clone(), Arc::clone(member))),
             (Some(node), None) => drop(self.members.remove(node)),
-            (None, _) => {}
+            (None, _) => match (&event.topology, &event.status) {
+                (Some(topology), Some(status)) => {
+                    drop(self.topologies.insert(topology.clone(), Arc::clone(status)));
+                }
+                (Some(topology), None) => drop(self.topologies.remove(topology)),
+                (None, _) => {}
+            },
         }
         self.revision = event.revision;
     }

@@ -10,13 +10,14 @@ use cluster_core::{
     Epoch, Event, EventLog, LogOptions, Membership, NodeName, Snapshot, Start, Subscription,
     membership::{MembershipOptions, explain::Explanation},
 };
+use cluster_sdk::OfferKind;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use crate::{
-    api::{self, Answer, Limits, Listener, Source, TopologyInfo},
+    api::{self, Answer, Forgotten, Limits, Listener, PluginUse, Source, TopologyInfo},
     assembly::{Assembly, StartError},
     board::{Board, Entry},
     changes::Changes,
@@ -60,6 +61,8 @@ pub struct HostHandle {
     state: state::Watch,
     readiness: Arc<Readiness>,
     meters: Arc<Meters>,
+    /// The plugins of a host without files.
+    registry: Arc<Registry>,
 }
 
 /// What a host is made of, before it starts.
@@ -137,7 +140,8 @@ impl HostHandle {
         let state = Publisher::direct(log.clone()).watch();
         let readiness = Arc::default();
         let meters = Arc::new(Meters::new(clock::now().wall, ""));
-        Self { log, board: Arc::default(), commands, files: None, state, readiness, meters }
+        let registry = Arc::new(Registry::new());
+        Self { log, board: Arc::default(), commands, files: None, registry, state, readiness, meters }
     }
 
     /// Tells whether the last reload was refused, where there is a file to be read again.
@@ -244,6 +248,28 @@ impl Source for HostHandle {
         })
     }
 
+    fn forget(&self, name: NodeName) -> Answer<'_, Option<Forgotten>> {
+        Box::pin(async move {
+            let (answer, forgotten) = oneshot::channel();
+            self.commands.send(Command::Forget(name, answer)).await.ok()?;
+            forgotten.await.ok().flatten()
+        })
+    }
+
+    fn plugins(&self) -> Answer<'_, (Arc<Registry>, Vec<PluginUse>)> {
+        Box::pin(async move {
+            let registry = match &self.files {
+                Some(files) => files.registry().await,
+                None => Arc::clone(&self.registry),
+            };
+            let uses = self.board.entries().into_iter().flat_map(|(topology, entry)| {
+                let parts = [(OfferKind::Strategy, entry.strategy), (OfferKind::Connector, entry.connector)];
+                parts.map(|(kind, name)| PluginUse { topology: topology.clone(), kind, name })
+            });
+            (registry, uses.collect())
+        })
+    }
+
     fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
         Box::pin(async move { if dry_run { self.dry_run().await } else { Self::reload(self).await } })
     }
@@ -318,7 +344,8 @@ impl HostBuilder {
         let publisher = publisher(opened, fresh, random.fork())?;
         let log = publisher.log().clone();
         let (commands, asked) = mpsc::channel(COMMANDS_MAX);
-        let files = file.map(|file| Arc::new(Files::new(&file, registry, Arc::clone(&meters))));
+        let registry = Arc::new(registry);
+        let files = file.map(|file| Arc::new(Files::new(&file, Arc::clone(&registry), Arc::clone(&meters))));
         let state = publisher.watch();
         let around = Surroundings {
             inbox: Arc::new(Inbox::default()),
@@ -327,7 +354,7 @@ impl HostBuilder {
             readiness: Arc::clone(&readiness),
             meters: Arc::clone(&meters),
         };
-        let handle = HostHandle { log, board, commands, files, state, readiness, meters };
+        let handle = HostHandle { log, board, commands, files, registry, state, readiness, meters };
         let mut owner = Owner::new(membership, publisher, around, random);
         let _all_is_new = owner.apply(&assembly);
         if let Some(remembered) = remembered {

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
 use crate::{
+    api::Forgotten,
     assembly::Assembly,
     changes::{Changes, Current},
     clock,
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     /// Whether it still answers.
     Ping(oneshot::Sender<()>),
     Explain(NodeName, oneshot::Sender<Option<Explanation>>),
+    Forget(NodeName, oneshot::Sender<Option<Forgotten>>),
     /// What a configuration would change.
     Compare(Arc<Assembly>, oneshot::Sender<Result<Changes, Fixed>>),
     /// Make the host what a configuration asks for.
@@ -294,6 +296,9 @@ impl Owner {
             Command::Explain(name, answer) => {
                 let _gone = answer.send(self.membership.explain(&name, clock::now()));
             }
+            Command::Forget(name, answer) => {
+                let _gone = answer.send(self.forget(&name));
+            }
             Command::Compare(assembly, answer) => {
                 let possible = self.current.can_become(&assembly.config);
                 let _gone = answer.send(possible.map(|()| self.current.compare(&assembly)));
@@ -308,6 +313,17 @@ impl Owner {
                 let _gone = answer.send(changes);
             }
         }
+    }
+
+    /// Lets a node go, as far as no source names it.
+    fn forget(&mut self, name: &NodeName) -> Option<Forgotten> {
+        let now = clock::now();
+        let before = self.membership.explain(name, now)?;
+        let topologies = self.membership.forget(name, now);
+        let after = self.membership.explain(name, now);
+        let named_by = after.into_iter().flat_map(|after| after.vouches).map(|vouch| vouch.topology);
+        let is_self = self.membership.local_name() == Some(name);
+        Some(Forgotten { topologies, dead: before.dead, named_by: named_by.collect(), is_self })
     }
 
     /// Hands effects to the connectors and events to the log, until nothing follows any more.

@@ -98,10 +98,15 @@ struct Checked {
 // === impl Files ===
 
 impl Files {
-    pub(crate) fn new(config: &Path, registry: Registry, meters: Arc<Meters>) -> Self {
+    pub(crate) fn new(config: &Path, registry: Arc<Registry>, meters: Arc<Meters>) -> Self {
         let read = Fingerprint::new(config, &registry);
-        let known = Mutex::new(Known { registry: Arc::new(registry), read });
+        let known = Mutex::new(Known { registry, read });
         Self { config: config.to_owned(), meters, known, refused: watch::Sender::new(false) }
+    }
+
+    /// The plugins of the configuration that runs.
+    pub(crate) async fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.known.lock().await.registry)
     }
 
     /// The directories in which something may change: of the configuration, the plugins and the lock file. Where the

@@ -118,6 +118,7 @@ impl Membership {
             kind,
             node: Some(node.clone()),
             topology: cause.topology.clone(),
+            status: None,
             reason: cause.reason.clone().or_else(own_reason),
             member,
             at: now.wall,

@@ -49,6 +49,7 @@ impl Membership {
             node: None,
             member: None,
             topology: Some(name.clone()),
+            status: self.statuses.get(name).cloned(),
             reason,
             at: now.wall,
         });

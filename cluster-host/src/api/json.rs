@@ -6,6 +6,7 @@
 
 mod conversion;
 mod hooks;
+mod plugins;
 
 use std::{
     borrow::Cow,
@@ -17,6 +18,7 @@ use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_sec
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use self::hooks::{Hook, HookFailure, Hooks};
+pub use self::plugins::{Plugin, PluginIdentity, Plugins, Refusal, Trust};
 
 /// A point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +110,10 @@ pub struct Event<'a> {
     pub members: Option<Vec<Member<'a>>>,
     /// The topology that it happened in.
     pub topology: Option<Cow<'a, str>>,
+    /// Only of `topology_changed`, and absent where the topology is gone: `starting`, `running`, `degraded`, `denied`
+    /// or `stopped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Cow<'a, str>>,
     /// Why.
     pub reason: Option<Cow<'a, str>>,
     /// When.
@@ -277,6 +283,19 @@ pub struct Dead<'a> {
     pub topology: Cow<'a, str>,
     /// The incarnation.
     pub incarnation: u64,
+}
+
+/// The answer of `POST /v1/members/NAME/forget`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forgotten<'a> {
+    /// The name that was to be forgotten.
+    pub name: Cow<'a, str>,
+    /// The topologies that let it go.
+    pub topologies: Vec<Cow<'a, str>>,
+    /// Incarnations that were known to be dead, and may come back now.
+    pub dead: Vec<Dead<'a>>,
+    /// The topologies whose sources still name it: as long as they do, it stays a member by them.
+    pub named_by: Vec<Cow<'a, str>>,
 }
 
 /// An error, as RFC 9457 has it (`application/problem+json`).

@@ -36,7 +36,7 @@ pub use listen::{ListenAddress, ListenError, Listener};
 pub(crate) use probes::is_ready;
 pub use probes::{ProbeAddress, serve_probes};
 pub use server::{Limits, serve};
-pub use source::{Answer, DiscoveryErrors, Source, TopologyInfo};
+pub use source::{Answer, DiscoveryErrors, Forgotten, PluginUse, Source, TopologyInfo};
 
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use cluster_core::{Cursor, NodeName};
+use cluster_core::{Cursor, NodeName, TopologyName};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
@@ -48,9 +48,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/members", get(members))
         .route("/v1/members/{name}", get(member))
+        .route("/v1/members/{name}/forget", post(forget))
         .route("/v1/events", get(events))
         .route("/v1/topologies", get(topologies))
         .route("/v1/hooks", get(hooks))
+        .route("/v1/plugins", get(plugins))
         .route("/v1/reload", post(reload))
         .merge(page::router())
         .merge(probes::router(Arc::clone(&shared.source)))
@@ -115,16 +117,52 @@ async fn member(
     State(shared): State<Arc<Shared>>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path(name) = name.map_err(|error| bad_request(error.body_text()))?;
-    let name: NodeName = name.parse().map_err(|error| bad_request(format!("{error}")))?;
+    let name = node_name(name)?;
     let known = shared.source.explain(name.clone()).await;
     let known = known.filter(|known| {
         known.member.is_some()
             || !(known.vouches.is_empty() && known.links.is_empty() && known.dead.is_empty())
     });
-    let known = known
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of a node {name}")))?;
+    let known = known.ok_or_else(|| unknown_node(&name))?;
     json_answer(&json::Explanation::from(&known))
+}
+
+async fn forget(
+    State(shared): State<Arc<Shared>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let name = node_name(name)?;
+    let forgotten = shared.source.forget(name.clone()).await.ok_or_else(|| unknown_node(&name))?;
+    let stays =
+        |why: String| Err(Problem::new(StatusCode::CONFLICT, format!("{name} stays a member: {why}")));
+    if !forgotten.topologies.is_empty() || !forgotten.dead.is_empty() {
+        json_answer(&json::Forgotten::new(&name, &forgotten))
+    } else if forgotten.is_self {
+        stays("it is the node that this host runs beside".to_owned())
+    } else if forgotten.named_by.is_empty() {
+        Err(unknown_node(&name))
+    } else {
+        let named_by: Vec<_> = forgotten.named_by.iter().map(TopologyName::as_str).collect();
+        let (named_by, source) =
+            (named_by.join(", "), if named_by.len() == 1 { "source" } else { "sources" });
+        stays(format!(
+            "the {source} of {named_by} still named it at last, and it goes when it is not named there any more"
+        ))
+    }
+}
+
+fn node_name(name: Result<Path<String>, PathRejection>) -> Result<NodeName, Problem> {
+    let Path(name) = name.map_err(|error| bad_request(error.body_text()))?;
+    name.parse().map_err(|error| bad_request(format!("{error}")))
+}
+
+fn unknown_node(name: &NodeName) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of a node {name}"))
+}
+
+async fn plugins(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    let (registry, uses) = shared.source.plugins().await;
+    json_answer(&json::Plugins::new(&registry, Some(&uses)))
 }
 
 async fn topologies(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {

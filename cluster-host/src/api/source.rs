@@ -1,12 +1,14 @@
 //! What the API shows: the seam between it and the host, so that each is tested without the other.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, time::SystemTime};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership::explain::Explanation};
+use cluster_sdk::OfferKind;
 
 use crate::{
     hooks::HookInfo,
     metrics::Meters,
+    plugin::{Registry, Source as PluginSource},
     readiness::Readiness,
     reload::{ReloadError, Reloaded},
     state::StateHealth,
@@ -36,6 +38,12 @@ pub trait Source: Send + Sync + 'static {
 
     /// All that is known of one name; `None` where that is nothing.
     fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>>;
+
+    /// Lets a node go that its sources do not name any more; `None` where nothing is known of it.
+    fn forget(&self, name: NodeName) -> Answer<'_, Option<Forgotten>>;
+
+    /// The plugins as they were when the configuration was last read, and who uses them.
+    fn plugins(&self) -> Answer<'_, (Arc<Registry>, Vec<PluginUse>)>;
 
     /// Reads the configuration and the plugins again, and applies them, or only tells what that would change.
     fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>>;
@@ -86,4 +94,37 @@ pub struct DiscoveryErrors {
     pub refused: u64,
     /// The strategy failed as a whole, or could not be started.
     pub ended: u64,
+}
+
+/// What became of a node that was to be forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// The topologies that let it go.
+    pub topologies: Vec<TopologyName>,
+    /// Incarnations that were known to be dead, and may come back now: (topology, incarnation).
+    pub dead: Vec<(TopologyName, u64)>,
+    /// The topologies whose sources still name it: they do not let it go.
+    pub named_by: Vec<TopologyName>,
+    /// It is the node that the host runs beside.
+    pub is_self: bool,
+}
+
+/// A strategy or a connector that a topology uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginUse {
+    /// The topology.
+    pub topology: TopologyName,
+    /// Which of the two.
+    pub kind: OfferKind,
+    /// Its name.
+    pub name: String,
+}
+
+// === impl PluginUse ===
+
+impl PluginUse {
+    /// Whether it is from this plugin.
+    pub(super) fn is_of(&self, source: PluginSource<'_>) -> bool {
+        source.identity().offers(self.kind, &self.name)
+    }
 }

@@ -10,12 +10,17 @@ use cluster_core::{
     MemberState, Node, NodeName, Snapshot, TopologyStatus, Vouched,
     membership::explain::{Attempt, Explanation, LinkExplained, VouchExplained},
 };
+use cluster_sdk::OfferKind;
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{Answer, DiscoveryErrors, Limits, ListenAddress, Listener, Source, TopologyInfo, serve};
+use super::{
+    Answer, DiscoveryErrors, Forgotten, Limits, ListenAddress, Listener, PluginUse, Source, TopologyInfo,
+    serve,
+};
 use crate::{
-    Changes, HookChanges, HookInfo, Preview, ReloadError, Reloaded, metrics::Meters, readiness::Readiness,
+    Changes, HookChanges, HookInfo, Preview, Registry, ReloadError, Reloaded, connectors, metrics::Meters,
+    readiness::Readiness,
 };
 
 pub(crate) const EPOCH: Epoch = Epoch(0x0192_a5c7_d1e8_f402);
@@ -83,6 +88,7 @@ pub(crate) fn event(revision: u64, kind: EventKind, member: Option<Member>) -> E
         node: member.as_ref().map(|member| member.name.clone()),
         member: member.map(Arc::new),
         topology: None,
+        status: None,
         reason: None,
         at: at(revision),
     }
@@ -222,6 +228,34 @@ impl Source for Fake {
         let known = snapshot.members.contains_key(&name).then(|| explanation(name.as_str()));
         let known = known.or_else(|| name.as_str().starts_with("forgotten").then(|| empty(&name)));
         Box::pin(async move { known })
+    }
+
+    /// Of one named `held` its topology lets go; who is a member else is still named; `a@h` is the host's own.
+    fn forget(&self, name: NodeName) -> Answer<'_, Option<Forgotten>> {
+        let topologies = || vec!["gossip".parse().unwrap()];
+        let (_, snapshot) = self.log.snapshot();
+        let forgotten = if name == self.node {
+            Some(Forgotten { is_self: true, ..Forgotten::default() })
+        } else if name.as_str().starts_with("held") {
+            let dead = vec![("gossip".parse().unwrap(), 16)];
+            let named_by = vec!["mesh".parse().unwrap()];
+            Some(Forgotten { topologies: topologies(), dead, named_by, ..Forgotten::default() })
+        } else {
+            let named = || Forgotten { named_by: topologies(), ..Forgotten::default() };
+            snapshot.members.contains_key(&name).then(named)
+        };
+        Box::pin(async move { forgotten })
+    }
+
+    /// What is linked in.
+    fn plugins(&self) -> Answer<'_, (Arc<Registry>, Vec<PluginUse>)> {
+        let registry = Registry::new().with_builtin(connectors::plugin()).unwrap();
+        let uses = ["none", "tcp"].map(|name| PluginUse {
+            topology: "gossip".parse().unwrap(),
+            kind: OfferKind::Connector,
+            name: name.to_owned(),
+        });
+        Box::pin(async move { (Arc::new(registry), uses.into()) })
     }
 
     /// A dry run finds something; the rest is refused.

@@ -2,7 +2,7 @@
 
 use std::{io::ErrorKind, time::Duration};
 
-use cluster_core::{EventKind, Member, MemberState};
+use cluster_core::{Event, EventKind, Member, MemberState};
 use expect_test::expect;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Limits, ListenAddress, json,
-    testing::{EPOCH, Fake, RETENTION, Server, bare_member, cursor, event, member, snapshot},
+    testing::{EPOCH, Fake, RETENTION, Server, bare_member, cursor, event, member, snapshot, topology},
 };
 use crate::{
     client::{Client, ClientError, EventStream, SseEvent},
@@ -278,6 +278,54 @@ async fn reload() {
     );
     let refused = client(&server).bytes("/v1/reload").await.unwrap_err();
     assert_eq!(status(&refused), 405);
+}
+
+/// Forgetting tells who let the node go and who still names it; where nobody let it go it is refused, with the reason.
+#[tokio::test]
+async fn forget() {
+    let server = Server::start(fake(), Limits::default());
+    let forget = async |name: &str| client(&server).post(&format!("/v1/members/{name}/forget")).await;
+    let body = forget("held@h").await.unwrap();
+    expect![[r#"
+        {"name":"held@h","topologies":["gossip"],"dead":[{"topology":"gossip","incarnation":16}],"named_by":["mesh"]}
+    "#]]
+    .assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
+    let mut refusals = String::new();
+    for name in ["n2@h", "a@h", "n3@h", "n3"] {
+        let refused = forget(name).await.unwrap_err();
+        refusals += &format!("{}: {refused}\n", status(&refused));
+    }
+    expect![[r#"
+        409: n2@h stays a member: the source of gossip still named it at last, and it goes when it is not named there any more
+        409: a@h stays a member: it is the node that this host runs beside
+        404: nothing is known of a node n3@h
+        400: node name "n3" is not of the form name@host
+    "#]].assert_eq(&refusals);
+}
+
+/// The plugins come as `plugins --json` has them, and with the topologies that use them.
+#[tokio::test]
+async fn plugins() {
+    let server = Server::start(fake(), Limits::default());
+    let body = client(&server).bytes("/v1/plugins").await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let builtin = &body["plugins"][0];
+    assert_eq!((&body["directory"], &body["problem"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    assert_eq!(builtin["plugin"], "cluster-host", "{body}");
+    assert_eq!(builtin["used_by"], serde_json::json!(["gossip"]), "{body}");
+    assert!(builtin["connectors"].as_array().unwrap().contains(&"tcp".into()), "{body}");
+}
+
+/// An event of a topology has its health, so that who folds the events knows it; one that is gone has none.
+#[test]
+fn topology_events_have_the_health() {
+    let mut changed = event(8, EventKind::TopologyChanged, None);
+    changed.topology = Some("gossip".parse().unwrap());
+    changed.status = Some(topology().status.into());
+    let json = |event: &Event| serde_json::to_string(&json::Event::new(cursor(8), event)).unwrap();
+    assert!(json(&changed).contains(r#""topology":"gossip","health":"degraded","#), "{}", json(&changed));
+    changed.status = None;
+    assert!(!json(&changed).contains("health"));
 }
 
 /// A node's explanation, its name encoded in the address.

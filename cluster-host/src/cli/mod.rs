@@ -8,6 +8,7 @@ mod discover;
 mod doctor;
 mod events;
 mod explain;
+mod forget;
 mod hooks;
 mod members;
 mod options;
@@ -80,6 +81,7 @@ enum Command {
     Events(events::EventsArgs),
     Explain(explain::ExplainArgs),
     Topologies(topologies::TopologiesArgs),
+    Forget(forget::ForgetArgs),
     Hooks(hooks::HooksArgs),
     Reload(reload::ReloadArgs),
     Wait(wait::WaitArgs),
@@ -174,6 +176,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),
         Command::Topologies(args) => ask(async |out| topologies::run(args, out).await).into(),
+        Command::Forget(args) => ask(async |out| forget::run(args, out).await).into(),
         Command::Hooks(args) => ask(async |out| hooks::run(args, out).await).into(),
         Command::Reload(args) => ask(async |out| reload::run(args, out).await).into(),
         Command::Wait(args) => ask(async |out| wait::run(args, out).await).into(),

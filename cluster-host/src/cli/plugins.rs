@@ -14,14 +14,12 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 use cluster_sdk::OfferKind;
-use serde::Serialize;
 
 use crate::{
+    api::json,
     config::{Config, PluginsConfig},
     connectors,
-    plugin::{
-        ContentHash, DirectoryError, Identity, Inspected, Offer, PluginFile, Refusal, Registry, Standing,
-    },
+    plugin::{DirectoryError, Identity, Inspected, PluginFile, Refusal, Registry, Standing},
 };
 
 /// The very file that runs, also where another one has taken its place since.
@@ -64,59 +62,6 @@ pub struct DirectoryArgs {
     pub plugins: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Listing<'a> {
-    directory: String,
-    /// What is wrong with the directory as a whole.
-    problem: Option<String>,
-    plugins: Vec<Row<'a>>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    /// Absent for what is linked into this program.
-    file: Option<String>,
-    #[serde(flatten)]
-    plugin: Option<PluginJson<'a>>,
-    /// Why the file is not loaded, nor anything in its place.
-    refused: Option<RefusedJson>,
-    #[serde(flatten)]
-    trust: Option<TrustJson<'a>>,
-}
-
-/// By what a file may be loaded.
-#[derive(Serialize)]
-struct TrustJson<'a> {
-    /// `unpinned`, `pinned`, `locked` or `signed`.
-    standing: &'static str,
-    /// The trusted key, where one has signed the file or the lock file.
-    signed_by: Option<&'a str>,
-    /// Absent where nothing asked for it.
-    sha256: Option<ContentHash>,
-    /// Why not the file is loaded, but what was kept of it.
-    pending: Option<RefusedJson>,
-    /// What that is.
-    kept: Option<String>,
-}
-
-#[derive(Serialize)]
-struct PluginJson<'a> {
-    plugin: &'a str,
-    version: &'a str,
-    sdk: &'a str,
-    rustc: &'a str,
-    target: &'a str,
-    abi: String,
-    strategies: Vec<&'a str>,
-    connectors: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct RefusedJson {
-    reason: String,
-    remedy: Option<String>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -137,12 +82,7 @@ fn list(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {
         registry.pin(&configured(config)?)?;
     }
     if args.json {
-        let listing = Listing {
-            directory: args.directory.plugins.display().to_string(),
-            problem: registry.problem().map(ToString::to_string),
-            plugins: rows(&registry),
-        };
-        serde_json::to_writer_pretty(&mut *out, &listing)?;
+        serde_json::to_writer_pretty(&mut *out, &json::Plugins::new(&registry, None))?;
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -181,52 +121,27 @@ fn configured(path: &Path) -> Result<PluginsConfig> {
 
 /// "strategy-ec2 1.0.0: strategy ec2"
 fn in_words(identity: &Identity) -> String {
-    format!("{} {}: {}", identity.plugin, identity.version, PluginJson::of(identity).offers())
+    format!("{} {}: {}", identity.plugin, identity.version, offers(identity))
+}
+
+/// "strategies a, b; connector c"
+fn offers(identity: &Identity) -> String {
+    let part = |kind, one: &str, many: &str| match &*identity.names(kind) {
+        [] => None,
+        [name] => Some(format!("{one} {name}")),
+        names => Some(format!("{many} {}", names.join(", "))),
+    };
+    let parts = [
+        part(OfferKind::Strategy, "strategy", "strategies"),
+        part(OfferKind::Connector, "connector", "connectors"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn without_path(refusal: &Refusal) -> String {
     match refusal.remedy() {
         Some(remedy) => format!("{}; {remedy}", refusal.reason),
         None => refusal.reason.to_string(),
-    }
-}
-
-fn rows(registry: &Registry) -> Vec<Row<'_>> {
-    let builtins = registry.builtins().iter().map(|builtin| Row {
-        file: None,
-        plugin: Some(PluginJson::of(&builtin.identity)),
-        refused: None,
-        trust: None,
-    });
-    let files = registry.files().iter().map(|file| Row {
-        file: Some(file.path.display().to_string()),
-        plugin: file.result.as_ref().ok().map(|inspected| PluginJson::of(&inspected.identity)),
-        refused: file.result.as_ref().err().map(RefusedJson::of),
-        trust: file.result.as_ref().ok().map(|inspected| TrustJson::of(inspected, file.pending.as_ref())),
-    });
-    builtins.chain(files).collect()
-}
-
-// === impl TrustJson ===
-
-impl<'a> TrustJson<'a> {
-    fn of(inspected: &'a Inspected, pending: Option<&Refusal>) -> Self {
-        let (standing, signed_by) = match &inspected.standing {
-            Standing::Unpinned => ("unpinned", None),
-            Standing::Pinned => ("pinned", None),
-            Standing::Locked { signed_by } => ("locked", signed_by.as_deref()),
-            Standing::Signed { by } => ("signed", Some(by.as_str())),
-        };
-        let kept = pending.map(|_| inspected.path.display().to_string());
-        Self { standing, signed_by, sha256: inspected.content, pending: pending.map(RefusedJson::of), kept }
-    }
-}
-
-// === impl RefusedJson ===
-
-impl RefusedJson {
-    fn of(refusal: &Refusal) -> Self {
-        Self { reason: refusal.reason.to_string(), remedy: refusal.remedy() }
     }
 }
 
@@ -246,38 +161,5 @@ impl DirectoryArgs {
             bail!("{problem}");
         }
         Ok(registry)
-    }
-}
-
-// === impl PluginJson ===
-
-impl<'a> PluginJson<'a> {
-    fn of(identity: &'a Identity) -> Self {
-        let names = |kind| identity.offers.iter().filter(move |offer| offer.kind == kind);
-        let names = |kind| names(kind).map(|offer: &Offer| offer.name.as_str()).collect();
-        Self {
-            plugin: &identity.plugin,
-            version: &identity.version,
-            sdk: &identity.sdk,
-            rustc: &identity.rustc,
-            target: &identity.target,
-            abi: identity.abi(),
-            strategies: names(OfferKind::Strategy),
-            connectors: names(OfferKind::Connector),
-        }
-    }
-
-    /// "strategies a, b; connector c"
-    fn offers(&self) -> String {
-        let part = |one: &str, many: &str, names: &[&str]| match names {
-            [] => None,
-            [name] => Some(format!("{one} {name}")),
-            names => Some(format!("{many} {}", names.join(", "))),
-        };
-        let parts = [
-            part("strategy", "strategies", &self.strategies),
-            part("connector", "connectors", &self.connectors),
-        ];
-        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }

@@ -91,6 +91,13 @@ impl Identity {
         format!("{ABI_MAJOR}.{}", self.abi_minor)
     }
 
+    /// The names of what it offers of one kind, in its own order.
+    #[must_use]
+    pub fn names(&self, kind: OfferKind) -> Vec<&str> {
+        let offers = self.offers.iter().filter(|offer| offer.kind == kind);
+        offers.map(|offer| offer.name.as_str()).collect()
+    }
+
     /// Whether the plugin offers this.
     #[must_use]
     pub fn offers(&self, kind: OfferKind, name: &str) -> bool {

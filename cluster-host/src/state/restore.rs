@@ -1,11 +1,14 @@
 //! From the shapes of the API back to the values of the core.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
-use cluster_core::{Event, EventKind, LinkState, Member, MemberState, NodeName, TopologyName, Vouched};
+use cluster_core::{
+    Event, EventKind, Health, LinkState, Member, MemberState, NodeName, TopologyName, TopologyStatus, Vouched,
+};
 
 use crate::api::json;
 
@@ -90,9 +93,16 @@ impl Pool {
             (Some(member), Some(_)) => Some(member.name.clone()),
             (_, name) => name.as_deref().map(node).transpose()?,
         };
+        let status = |health: &Cow<'_, str>| {
+            let health = known("health", health, Health::of_word(health))?;
+            let (held, remembered, unclaimed) = (Vec::new(), Vec::new(), Vec::new());
+            let reason = text(shape.reason.as_ref());
+            Ok(Arc::new(TopologyStatus { health, reason, since: shape.at.0, held, remembered, unclaimed }))
+        };
         Ok(Event {
             revision: shape.revision,
             kind: known("event", &shape.kind, EventKind::of_word(&shape.kind))?,
+            status: shape.health.as_ref().map(status).transpose()?,
             node: name,
             member,
             topology: shape.topology.as_deref().map(topology).transpose()?,

@@ -82,10 +82,19 @@ fn event(revision: u64) -> Event {
     if revision.is_multiple_of(11) {
         let topology = Some("t".parse().unwrap());
         let kind = EventKind::TopologyChanged;
-        return Event { revision, kind, node: None, member: None, topology, reason, at: at(revision) };
+        return Event {
+            revision,
+            kind,
+            node: None,
+            member: None,
+            topology,
+            status: None,
+            reason,
+            at: at(revision),
+        };
     }
     let kind = if is_gone { EventKind::NodeLeft } else { EventKind::NodeUpdated };
-    Event { revision, kind, node: Some(node), member, topology: None, reason, at: at(revision) }
+    Event { revision, kind, node: Some(node), member, topology: None, status: None, reason, at: at(revision) }
 }
 
 /// The members after a revision.

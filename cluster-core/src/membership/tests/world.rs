@@ -21,7 +21,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     event::{Event, EventKind},
-    member::{Health, Member, MemberState, Snapshot},
+    member::{Health, Member, MemberState, Snapshot, TopologyStatus},
     name::{NodeName, TopologyName},
     time::Now,
     view::{Changes, Completeness, Report, View},
@@ -60,6 +60,7 @@ pub(super) struct World {
     begin: Instant,
     now: Instant,
     folded: Members,
+    folded_topologies: BTreeMap<TopologyName, Arc<TopologyStatus>>,
     revision: u64,
     played: BTreeMap<ConnectorId, Played>,
     /// Operations to be answered at once, after the one that is under way.
@@ -83,6 +84,7 @@ impl World {
             begin,
             now: begin,
             folded: Members::new(),
+            folded_topologies: BTreeMap::new(),
             revision: 100,
             played: [TCP, ERL].map(|id| (id.unwrap(), Played::default())).into(),
             answers: VecDeque::new(),
@@ -424,6 +426,7 @@ impl World {
         }
         let snapshot = self.membership.snapshot();
         assert_eq!(self.folded, snapshot.members, "folding the events gives the snapshot");
+        self.check_statuses(&snapshot);
         assert_eq!(self.revision, snapshot.revision, "a snapshot includes all events");
         self.check_buried();
         self.snapshots.push(snapshot);
@@ -434,8 +437,14 @@ impl World {
         assert_eq!(event.revision, self.revision, "revisions are consecutive");
         let Some(node) = &event.node else {
             assert_eq!(event.kind, EventKind::TopologyChanged);
+            let topology = event.topology.clone().unwrap();
+            match &event.status {
+                Some(status) => self.folded_topologies.insert(topology, Arc::clone(status)),
+                None => self.folded_topologies.remove(&topology),
+            };
             return;
         };
+        assert_eq!(event.status, None);
         let before = self.folded.get(node).cloned();
         if event.kind != EventKind::ConnectFailed {
             assert_ne!(before, event.member, "{event:?} without a change");
@@ -458,6 +467,16 @@ impl World {
             Some(member) => self.folded.insert(node.clone(), Arc::clone(member)),
             None => self.folded.remove(node),
         };
+    }
+
+    /// Of the topologies, too, but for what is unclaimed, of which no event tells.
+    fn check_statuses(&self, snapshot: &Snapshot) {
+        let shown = |(name, status): (&TopologyName, &Arc<TopologyStatus>)| {
+            (name.clone(), TopologyStatus { unclaimed: Vec::new(), ..TopologyStatus::clone(status) })
+        };
+        let folded: BTreeMap<_, _> = self.folded_topologies.iter().map(shown).collect();
+        let expected: BTreeMap<_, _> = snapshot.topologies.iter().map(shown).collect();
+        assert_eq!(folded, expected, "folding the events gives the topologies");
     }
 
     fn effect_text(&self, effect: &Effect) -> String {

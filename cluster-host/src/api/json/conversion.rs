@@ -8,10 +8,14 @@ use cluster_core::{
 };
 
 use super::{
-    Attempt, Dead, Event, Explanation, Link, Member, Node, Preview, Reload, Time, Topologies, Topology,
-    Vouch, Vouched,
+    Attempt, Dead, Event, Explanation, Forgotten, Link, Member, Node, Preview, Reload, Time, Topologies,
+    Topology, Vouch, Vouched,
 };
-use crate::{api::source::TopologyInfo, preview::Preview as CorePreview, reload::Reloaded};
+use crate::{
+    api::source::{Forgotten as CoreForgotten, TopologyInfo},
+    preview::Preview as CorePreview,
+    reload::Reloaded,
+};
 
 impl<'a> From<&'a CoreMember> for Member<'a> {
     fn from(member: &'a CoreMember) -> Self {
@@ -83,6 +87,7 @@ impl<'a> Event<'a> {
             member: event.member.as_deref().map(Member::from),
             members: None,
             topology: event.topology.as_ref().map(|topology| topology.as_str().into()),
+            health: event.status.as_ref().map(|status| status.health.as_str().into()),
             reason: text(event.reason.as_ref()),
             at: event.at.into(),
         }
@@ -123,20 +128,28 @@ impl<'a> Topologies<'a> {
     }
 }
 
+impl<'a> Forgotten<'a> {
+    /// The shape of what became of a node.
+    #[must_use]
+    pub fn new(name: &'a NodeName, forgotten: &'a CoreForgotten) -> Self {
+        let names = |names: &'a [TopologyName]| names.iter().map(|name| name.as_str().into()).collect();
+        Self {
+            name: name.as_str().into(),
+            topologies: names(&forgotten.topologies),
+            dead: dead(&forgotten.dead),
+            named_by: names(&forgotten.named_by),
+        }
+    }
+}
+
 impl<'a> From<&'a explain::Explanation> for Explanation<'a> {
     fn from(known: &'a explain::Explanation) -> Self {
-        let dead = known.dead.iter();
         Self {
             name: known.name.as_str().into(),
             member: known.member.as_deref().map(Member::from),
             vouches: known.vouches.iter().map(Vouch::from).collect(),
             links: known.links.iter().map(Link::from).collect(),
-            dead: dead
-                .map(|(topology, incarnation)| Dead {
-                    topology: topology.as_str().into(),
-                    incarnation: *incarnation,
-                })
-                .collect(),
+            dead: dead(&known.dead),
         }
     }
 }
@@ -184,6 +197,12 @@ impl<'a> From<&'a LinkExplained> for Link<'a> {
             kept: text(link.kept.as_ref()),
         }
     }
+}
+
+fn dead(dead: &[(TopologyName, u64)]) -> Vec<Dead<'_>> {
+    let dead = dead.iter();
+    dead.map(|(topology, incarnation)| Dead { topology: topology.as_str().into(), incarnation: *incarnation })
+        .collect()
 }
 
 fn text(reason: Option<&Arc<str>>) -> Option<Cow<'_, str>> {

@@ -4,7 +4,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 
-use super::{PluginJson, configured, without_path};
+use super::{configured, offers, without_path};
 use crate::{
     cli::{Exit, complain},
     plugin::{self, PluginFile, Registry},
@@ -30,7 +30,7 @@ pub(super) fn inspect(args: &InspectArgs, out: &mut dyn Write) -> Result<ExitCod
     let identity = &inspected.identity;
     let mut line = |name: &str, value: &str| writeln!(out, "{name:<8}  {value}");
     line("plugin", &format!("{} {}", identity.plugin, identity.version))?;
-    line("offers", &PluginJson::of(identity).offers())?;
+    line("offers", &offers(identity))?;
     line("target", &identity.target)?;
     if let Some(glibc) = inspected.glibc_needed {
         line("glibc", &format!("{glibc} or newer"))?;
