@@ -100,7 +100,7 @@ fn tcp_is_guarded() {
     assert!(members.contains(ALICE), "{members}");
 }
 
-/// Addresses that others can reach are refused for now.
+/// Addresses that others can reach are refused where nothing says who may ask.
 #[test]
 fn other_addresses_are_refused() {
     let lan = Lan::new();

@@ -7,12 +7,14 @@
 //! needs loopback only.
 #![cfg(test)]
 
+mod access;
 mod api;
 mod authoring;
 mod basic;
 mod beam;
 mod browser;
 mod c_strategy;
+mod contract;
 mod discover;
 mod dns;
 mod doctor;
@@ -38,4 +40,5 @@ mod presence;
 mod probes;
 mod reload;
 mod state;
+mod subscribers;
 mod watching;

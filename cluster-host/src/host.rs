@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    api::{self, Answer, Forgotten, Limits, Listener, PluginUse, Source, TopologyInfo},
+    api::{self, Activity, Answer, Forgotten, Limits, Listener, PluginUse, Source, TopologyInfo},
     assembly::{Assembly, StartError},
     board::{Board, Entry},
     changes::Changes,
@@ -63,6 +63,8 @@ pub struct HostHandle {
     meters: Arc<Meters>,
     /// The plugins of a host without files.
     registry: Arc<Registry>,
+    /// What its API counts.
+    activity: Arc<Activity>,
 }
 
 /// What a host is made of, before it starts.
@@ -141,7 +143,17 @@ impl HostHandle {
         let readiness = Arc::default();
         let meters = Arc::new(Meters::new(clock::now().wall, ""));
         let registry = Arc::new(Registry::new());
-        Self { log, board: Arc::default(), commands, files: None, registry, state, readiness, meters }
+        Self {
+            log,
+            board: Arc::default(),
+            commands,
+            files: None,
+            registry,
+            state,
+            readiness,
+            meters,
+            activity: Arc::default(),
+        }
     }
 
     /// Tells whether the last reload was refused, where there is a file to be read again.
@@ -202,6 +214,10 @@ impl HostHandle {
 impl Source for HostHandle {
     fn log(&self) -> &EventLog {
         &self.log
+    }
+
+    fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     fn node(&self) -> Option<NodeName> {
@@ -354,7 +370,8 @@ impl HostBuilder {
             readiness: Arc::clone(&readiness),
             meters: Arc::clone(&meters),
         };
-        let handle = HostHandle { log, board, commands, files, registry, state, readiness, meters };
+        let activity = Arc::default();
+        let handle = HostHandle { log, board, commands, files, registry, state, readiness, meters, activity };
         let mut owner = Owner::new(membership, publisher, around, random);
         let _all_is_new = owner.apply(&assembly);
         if let Some(remembered) = remembered {

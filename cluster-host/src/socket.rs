@@ -1,4 +1,4 @@
-//! A stream socket of either kind, so that HTTP is compiled once for both.
+//! A stream socket of any kind, so that HTTP is compiled once for both.
 
 use std::{
     io,
@@ -10,12 +10,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
+use tokio_rustls::TlsStream;
 
 /// A connection.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
+    /// In a box: it has many times the size of the others.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 macro_rules! either {
@@ -23,6 +26,7 @@ macro_rules! either {
         match $socket.get_mut() {
             Self::Unix($stream) => $call,
             Self::Tcp($stream) => $call,
+            Self::Tls($stream) => $call,
         }
     };
 }

@@ -13,6 +13,7 @@ use std::{
 use serde_json::Value;
 
 use super::{http, pause};
+use crate::contract;
 
 /// What the events so far make of the cluster.
 #[derive(Debug, Clone, Default)]
@@ -131,6 +132,7 @@ impl View {
 
     fn try_fold(&mut self, data: &str) -> Result<(), String> {
         let event: Value = serde_json::from_str(data).map_err(|error| format!("{error}: {data}"))?;
+        contract::check_event(&event)?;
         let revision = event["revision"].as_u64().ok_or_else(|| format!("no revision: {data}"))?;
         let epoch = event["epoch"].as_str().ok_or_else(|| format!("no epoch: {data}"))?;
         if self.events.is_empty() {

@@ -8,10 +8,13 @@ use std::{
 
 use serde_json::Value;
 
+use crate::contract;
+
 /// The JSON at a path.
 pub(crate) fn get(socket: &Path, path: &str) -> io::Result<Value> {
     let mut body = String::new();
     open(socket, path)?.read_to_string(&mut body)?;
+    contract::check_answer("GET", path, 200, "application/json", body.as_bytes());
     Ok(serde_json::from_str(&body)?)
 }
 

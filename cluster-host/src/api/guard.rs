@@ -1,57 +1,108 @@
 //! Who may ask over TCP. A port on loopback is open to every web page in a browser of the machine: the page's own
 //! script may send requests there, and by DNS rebinding (its name suddenly resolving to 127.0.0.1) even read the
-//! answers. Such a request gives itself away by its `Host` or its `Origin`.
+//! answers. Such a request gives itself away by its `Host` or its `Origin`. Where others can come, a browser that has a
+//! client certificate shows it for any page: there the `Origin` tells, and the name is the certificate's concern.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{
-    extract::Request,
+    extract::{Request, State},
     http::{
-        HeaderMap, Method, StatusCode, Uri,
-        header::{HOST, HeaderName, ORIGIN},
+        HeaderMap, Method, Uri,
+        header::{AUTHORIZATION, HOST, HeaderName, ORIGIN},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::problem::Problem;
+use super::{
+    access::Access,
+    problem::{Kind, Problem},
+};
 
-/// Lets through what [`check`] does not refuse.
-pub(super) async fn loopback_only(request: Request, next: Next) -> Response {
-    match check(request.method(), request.uri(), request.headers()) {
+/// What is let in at one place.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) access: Access,
+    /// Only this machine can reach it.
+    pub(super) is_loopback: bool,
+}
+
+/// Lets through what is meant for this place: around everything.
+pub(super) async fn meant(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check_site(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-/// Whether a request that came over loopback TCP reads only, and is meant for this machine.
-fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    if method != Method::GET && method != Method::HEAD {
-        return Err(Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("{method} is not possible over TCP, which reads only: use the Unix socket"),
-        ));
+/// Lets through who may ask for it: around what has data.
+pub(super) async fn entitled(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check_right(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
-    let host = single(headers, &HOST)?.unwrap_or_default();
-    if !is_loopback(host) {
-        return Err(forbidden(format!("Host {host:?} is not this machine's loopback")));
-    }
-    if let Some(authority) = uri.authority()
-        && !is_loopback(authority.as_str())
-    {
-        return Err(forbidden(format!("the address {authority} is not this machine's loopback")));
-    }
-    match single(headers, &ORIGIN)? {
-        None => Ok(()),
-        Some(origin) if origin.strip_prefix("http://").is_some_and(|o| o.eq_ignore_ascii_case(host)) => {
-            Ok(())
+}
+
+// === impl Guard ===
+
+impl Guard {
+    /// Whether a request is by one who may ask, for something that may be done from there.
+    fn check_right(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+        self.check_token(headers)?;
+        if method == Method::GET || method == Method::HEAD || self.access.allow_writes {
+            return Ok(());
         }
-        Some(origin) => Err(forbidden(format!("Origin {origin:?} is another site's"))),
+        let else_ = if self.access.is_given() { ", or set allow_writes of [api]" } else { "" };
+        Err(Problem::of(
+            Kind::ReadOnly,
+            format!("{method} is not possible over TCP, which reads only: use the Unix socket{else_}"),
+        ))
+    }
+
+    fn check_site(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+        let host = single(headers, &HOST)?.unwrap_or_default();
+        if self.is_loopback && !is_loopback(host) {
+            return Err(forbidden(format!("Host {host:?} is not this machine's loopback")));
+        }
+        if let Some(authority) = uri.authority()
+            && self.is_loopback
+            && !is_loopback(authority.as_str())
+        {
+            return Err(forbidden(format!("the address {authority} is not this machine's loopback")));
+        }
+        let scheme = if self.access.tls.is_some() { "https://" } else { "http://" };
+        match single(headers, &ORIGIN)? {
+            None => Ok(()),
+            Some(origin) if origin.strip_prefix(scheme).is_some_and(|o| o.eq_ignore_ascii_case(host)) => {
+                Ok(())
+            }
+            Some(origin) => Err(forbidden(format!("Origin {origin:?} is another site's"))),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(tokens) = &self.access.token else {
+            return Ok(());
+        };
+        let denied = |why: &str| Problem::of(Kind::Unauthorized, why);
+        let shown = single(headers, &AUTHORIZATION)?
+            .ok_or_else(|| denied("a token is needed: send it as Authorization: Bearer TOKEN"))?;
+        let token = shown.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = token.ok_or_else(|| denied("Authorization is not of the form Bearer TOKEN"))?.1.trim();
+        match tokens.has(token) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(denied("the token is not one of this host's")),
+            // Why is for the host's operator, in its log.
+            Err(_unusable) => {
+                Err(Problem::of(Kind::Unavailable, "the token cannot be checked: see the host's log"))
+            }
+        }
     }
 }
 
 fn forbidden(detail: String) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, detail)
+    Problem::of(Kind::Forbidden, detail)
 }
 
 /// The only value of a header; two of them are a trick.
@@ -96,8 +147,11 @@ mod tests {
         let headers = headers.iter();
         let headers =
             headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
-        let refusal = check(method, &uri.parse().unwrap(), &headers.collect()).err();
-        refusal.map(|problem| problem.status.as_u16())
+        let guard = Guard { access: Access::default(), is_loopback: true };
+        let headers = headers.collect();
+        let checked = guard.check_site(&uri.parse().unwrap(), &headers);
+        let refusal = checked.and_then(|()| guard.check_right(method, &headers)).err();
+        refusal.map(|problem| problem.kind.status().as_u16())
     }
 
     /// The machine's own names and addresses may read, with an `Origin` of the same, and only read.

@@ -15,6 +15,7 @@ use std::{
 };
 
 use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_seconds, parse_rfc3339};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 pub use self::hooks::{Hook, HookFailure, Hooks};
@@ -39,7 +40,7 @@ pub enum Precision {
 const LATEST: Duration = Duration::from_secs(253_402_300_799);
 
 /// The answer of `/v1/members`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Members<'a> {
     /// The epoch of the log.
     pub epoch: Cow<'a, str>,
@@ -53,7 +54,7 @@ pub struct Members<'a> {
 }
 
 /// A member: [`cluster_core::Member`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
@@ -77,7 +78,7 @@ pub struct Member<'a> {
 }
 
 /// A topology that vouches for a member, and the link there: [`cluster_core::Vouched`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Vouched<'a> {
     /// The topology.
     pub name: Cow<'a, str>,
@@ -90,7 +91,7 @@ pub struct Vouched<'a> {
 }
 
 /// One event, or a `resync`, which has `members` in place of `member`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event<'a> {
     /// The epoch of the log.
     pub epoch: Cow<'a, str>,
@@ -120,8 +121,30 @@ pub struct Event<'a> {
     pub at: Time,
 }
 
+/// The answer of `/v1/events?wait=…`: what happened after a cursor, or a resync in its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventList<'a> {
+    /// Where to go on.
+    pub cursor: Cow<'a, str>,
+    /// The events, in their order; none where nothing happened meanwhile.
+    pub events: Vec<Event<'a>>,
+    /// All members, in place of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<super::stream::Resync>")]
+    pub resync: Option<Event<'a>>,
+}
+
+/// One of the targets of `/v1/prometheus/targets`: a member, as Prometheus' `http_sd_configs` reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Target<'a> {
+    /// `HOST:PORT`.
+    pub targets: Vec<String>,
+    /// `__meta_cluster_node`, `_state`, `_self`, `_topologies` (as `,a,b,`) and `_attribute_KEY`.
+    pub labels: BTreeMap<String, Cow<'a, str>>,
+}
+
 /// The answer of `POST /v1/reload`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reload<'a> {
     /// Nothing was changed: this is what would be.
     pub dry_run: bool,
@@ -137,7 +160,7 @@ pub struct Reload<'a> {
 }
 
 /// Who would join and leave by one topology.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview<'a> {
     /// Nodes that would be new to it.
     pub joins: Vec<Cow<'a, str>>,
@@ -150,7 +173,7 @@ pub struct Preview<'a> {
 }
 
 /// The answer of `/v1/topologies`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Topologies<'a> {
     /// The epoch of the log.
     pub epoch: Cow<'a, str>,
@@ -161,7 +184,7 @@ pub struct Topologies<'a> {
 }
 
 /// A topology: [`super::TopologyInfo`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Topology<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
@@ -196,7 +219,7 @@ pub struct Topology<'a> {
 }
 
 /// The answer of `/v1/members/NAME`: [`cluster_core::membership::explain::Explanation`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation<'a> {
     /// The name that was asked about.
     pub name: Cow<'a, str>,
@@ -211,7 +234,7 @@ pub struct Explanation<'a> {
 }
 
 /// One topology's word for a node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Vouch<'a> {
     /// The topology.
     pub topology: Cow<'a, str>,
@@ -235,7 +258,7 @@ pub struct Vouch<'a> {
 }
 
 /// A node as a source describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node<'a> {
     /// Grows with each restart of the node.
     pub incarnation: Option<u64>,
@@ -248,7 +271,7 @@ pub struct Node<'a> {
 }
 
 /// A link by one connector.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Link<'a> {
     /// The connector.
     pub connector: Cow<'a, str>,
@@ -268,7 +291,7 @@ pub struct Link<'a> {
 }
 
 /// One try to make a link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt<'a> {
     /// When it ended.
     pub at: Time,
@@ -277,7 +300,7 @@ pub struct Attempt<'a> {
 }
 
 /// An incarnation that is known to be dead.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Dead<'a> {
     /// By the word of this topology.
     pub topology: Cow<'a, str>,
@@ -286,7 +309,7 @@ pub struct Dead<'a> {
 }
 
 /// The answer of `POST /v1/members/NAME/forget`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forgotten<'a> {
     /// The name that was to be forgotten.
     pub name: Cow<'a, str>,
@@ -299,14 +322,20 @@ pub struct Forgotten<'a> {
 }
 
 /// An error, as RFC 9457 has it (`application/problem+json`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem<'a> {
+    /// `urn:problem-type:cluster-host:` and a word for what is wrong, which stays the same.
+    #[serde(rename = "type", default)]
+    pub kind: Cow<'a, str>,
     /// The status in words.
     pub title: Cow<'a, str>,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong with this request.
     pub detail: Cow<'a, str>,
+    /// The path that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Cow<'a, str>>,
 }
 
 // === impl Time ===
@@ -341,6 +370,15 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         parse_rfc3339(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::ProbeAddress;
+use super::access::{Access, AccessConfig, AccessError};
 
 /// Connections that the kernel keeps waiting while we accept others.
 const BACKLOG: i32 = 1024;
@@ -23,12 +23,13 @@ const BACKLOG: i32 = 1024;
 /// Where the service (`contrib/systemd`) has its socket. Nobody but root makes a directory in `/run`.
 pub(crate) const SERVICE_DIRECTORY: &str = "/run/cluster-host";
 
-/// Where the API listens: `unix:PATH`, or `ADDR:PORT` with an address of loopback.
+/// Where the API listens: `unix:PATH`, or `ADDR:PORT`; on an address that is not loopback's only where something says who
+/// may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A Unix socket.
     Unix(PathBuf),
-    /// A port on loopback; port 0 takes a free one.
+    /// A port; port 0 takes a free one.
     Tcp(SocketAddr),
 }
 
@@ -41,11 +42,12 @@ pub enum ListenError {
         "{0:?} is no address to listen on: write unix:PATH or ADDR:PORT, as unix:/run/cluster-host.sock or 127.0.0.1:4444"
     )]
     NotAddress(String),
-    /// An address that others can reach.
-    #[error(
-        "cannot listen on {0}: the API has no authentication yet and listens on loopback only (127.0.0.1, [::1]) or on a Unix socket"
-    )]
-    NotLoopback(SocketAddr),
+    /// An address that others can reach, and why it may not be so.
+    #[error("cannot listen on {0}: {1}")]
+    NotLoopback(SocketAddr, &'static str),
+    /// A file that says who may ask cannot be used.
+    #[error("cannot listen on {0}: {1}")]
+    Access(ListenAddress, #[source] AccessError),
     /// Somebody answers there.
     #[error("cannot listen on {0}: another process already does")]
     InUse(ListenAddress),
@@ -71,6 +73,7 @@ pub enum ListenError {
 pub struct Listener {
     pub(super) socket: ListeningSocket,
     pub(super) place: Place,
+    pub(super) access: Access,
 }
 
 #[derive(Debug)]
@@ -93,7 +96,7 @@ impl ListenAddress {
     /// Parses `unix:PATH` or `ADDR:PORT`.
     ///
     /// # Errors
-    /// [`ListenError::NotAddress`], or [`ListenError::NotLoopback`] where others could reach it.
+    /// [`ListenError::NotAddress`].
     pub fn parse(text: &str) -> Result<Self, ListenError> {
         let not_address = || ListenError::NotAddress(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
@@ -103,11 +106,13 @@ impl ListenAddress {
             Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().map_err(|_no_port| not_address())?)),
             None => text.parse().map_err(|_no_address| not_address())?,
         };
-        if address.ip().is_loopback() {
-            Ok(Self::Tcp(address))
-        } else {
-            Err(ListenError::NotLoopback(address))
-        }
+        Ok(Self::Tcp(address))
+    }
+
+    /// Whether others can reach it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Tcp(address) if !address.ip().is_loopback())
     }
 }
 
@@ -157,13 +162,27 @@ impl fmt::Display for ListenAddress {
 // === impl Listener ===
 
 impl Listener {
-    /// Takes the place. A socket file that a dead process left is replaced.
+    /// Takes the place, which only this machine can reach. A socket file that a dead process left is replaced.
     ///
     /// # Errors
     /// [`ListenError`].
     pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        Self::bind_guarded(address, &AccessConfig::default())
+    }
+
+    /// Takes the place, and lets in whom the configuration says. On a Unix socket that is its owner, whatever it says.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn bind_guarded(address: &ListenAddress, access: &AccessConfig) -> Result<Self, ListenError> {
         match address {
-            ListenAddress::Tcp(tcp) => bind_tcp(address, *tcp),
+            ListenAddress::Tcp(tcp) => {
+                if let Some(why) = access.refusal().filter(|_| address.is_open()) {
+                    return Err(ListenError::NotLoopback(*tcp, why));
+                }
+                let access = access.load().map_err(|error| ListenError::Access(address.clone(), error))?;
+                Ok(Self { access, ..take_tcp(address, *tcp)? })
+            }
             ListenAddress::Unix(path) => bind_unix(address, path),
         }
     }
@@ -172,10 +191,10 @@ impl Listener {
     ///
     /// # Errors
     /// [`ListenError`].
-    pub fn bind_probes(address: &ProbeAddress) -> Result<Self, ListenError> {
-        match &address.0 {
-            address @ ListenAddress::Tcp(tcp) => take_tcp(address, *tcp),
-            address @ ListenAddress::Unix(_) => Self::bind(address),
+    pub fn bind_probes(address: &ListenAddress) -> Result<Self, ListenError> {
+        match address {
+            ListenAddress::Tcp(tcp) => take_tcp(address, *tcp),
+            ListenAddress::Unix(_) => Self::bind(address),
         }
     }
 
@@ -197,15 +216,11 @@ impl Drop for Place {
     }
 }
 
-fn bind_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
-    if tcp.ip().is_loopback() { take_tcp(address, tcp) } else { Err(ListenError::NotLoopback(tcp)) }
-}
-
 fn take_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
     let listener = TcpListener::bind(tcp).map_err(|error| refused(address, error))?;
     let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
     let place = Place { address: ListenAddress::Tcp(tcp), file: None };
-    Ok(Listener { socket: ListeningSocket::Tcp(listener), place })
+    Ok(Listener { socket: ListeningSocket::Tcp(listener), place, access: Access::default() })
 }
 
 fn bind_unix(address: &ListenAddress, path: &Path) -> Result<Listener, ListenError> {
@@ -229,7 +244,7 @@ fn bind_unix(address: &ListenAddress, path: &Path) -> Result<Listener, ListenErr
     let listener = listener.map_err(|error| refused(address, error))?;
     let file = fs::symlink_metadata(path).map_err(|error| refused(address, error))?;
     let place = Place { address: address.clone(), file: Some((file.dev(), file.ino())) };
-    Ok(Listener { socket: ListeningSocket::Unix(listener), place })
+    Ok(Listener { socket: ListeningSocket::Unix(listener), place, access: Access::default() })
 }
 
 /// Nobody can connect between `bind` and `listen`, so nobody slips in before the mode is set.
@@ -285,9 +300,9 @@ mod tests {
         }
         assert_eq!(ListenAddress::parse("localhost:80").unwrap().to_string(), "127.0.0.1:80");
         for remote in ["0.0.0.0:4444", "[::]:4444", "10.0.0.1:4444", "[::ffff:127.0.0.1]:4444"] {
-            assert!(matches!(ListenAddress::parse(remote), Err(ListenError::NotLoopback(_))), "{remote}");
-            let address = ListenAddress::Tcp(remote.parse().unwrap());
-            assert!(matches!(Listener::bind(&address), Err(ListenError::NotLoopback(_))), "{remote}");
+            let address = ListenAddress::parse(remote).unwrap();
+            assert!(address.is_open());
+            assert!(matches!(Listener::bind(&address), Err(ListenError::NotLoopback(..))), "{remote}");
         }
         for bad in ["", "unix:", "/run/x.sock", "4444", "127.0.0.1", "example.org:80", "localhost:x"] {
             assert!(matches!(ListenAddress::parse(bad), Err(ListenError::NotAddress(_))), "{bad}");

@@ -7,13 +7,13 @@
 //! | `/ready` | 200, or 503 with what is waited for, as a problem ([`json::Problem`](super::json::Problem)) |
 //! | `/metrics` | Prometheus' text format: see [`metrics`](crate::metrics) |
 
-use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::State,
     http::{
-        HeaderValue, Method, StatusCode, Uri,
+        HeaderValue, Method, Uri,
         header::{CACHE_CONTROL, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -21,7 +21,10 @@ use axum::{
 };
 
 use super::{
-    Limits, ListenAddress, ListenError, Listener, problem::Problem, server::serve_router, source::Source,
+    Limits, Listener,
+    problem::{Kind, Problem},
+    server::serve_router,
+    source::Source,
 };
 use crate::{metrics, readiness::Seen};
 
@@ -33,28 +36,6 @@ const CONNECTIONS_MAX: usize = 256;
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TEXT: &str = "text/plain; charset=utf-8";
-
-/// Where probes are answered: as [`ListenAddress`], or on any other address of this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProbeAddress(pub(super) ListenAddress);
-
-// === impl ProbeAddress ===
-
-impl FromStr for ProbeAddress {
-    type Err = ListenError;
-    fn from_str(text: &str) -> Result<Self, ListenError> {
-        match ListenAddress::parse(text) {
-            Err(ListenError::NotLoopback(address)) => Ok(Self(ListenAddress::Tcp(address))),
-            parsed => parsed.map(Self),
-        }
-    }
-}
-
-impl fmt::Display for ProbeAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
 
 /// Answers probes, and nothing else, until `shutdown` is ready.
 ///
@@ -87,14 +68,13 @@ async fn healthz(State(source): State<Arc<dyn Source>>) -> Result<Response, Prob
 
 async fn ready(State(source): State<Arc<dyn Source>>) -> Result<Response, Problem> {
     works(&*source, OWNER_ANSWER_MAX).await?;
-    let line = is_ready(&*source).map_err(unavailable)?;
+    let line = is_ready(&*source).map_err(|why| Problem::of(Kind::NotReady, why))?;
     Ok(answer(TEXT, line + "\n"))
 }
 
 async fn exposition(State(source): State<Arc<dyn Source>>) -> Result<Response, Problem> {
     let text = metrics::exposition(&*source);
-    let text =
-        text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
+    let text = text.map_err(|error| Problem::of(Kind::Bug, format!("bug: {error}")))?;
     Ok(answer(metrics::CONTENT_TYPE, text))
 }
 
@@ -118,16 +98,16 @@ async fn works(source: &dyn Source, within: Duration) -> Result<(), Problem> {
 }
 
 fn unavailable(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    Problem::of(Kind::Unavailable, detail)
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
     let detail = format!("there is no {} here: ask for /healthz, /ready or /metrics", uri.path());
-    Problem::new(StatusCode::NOT_FOUND, detail)
+    Problem::of(Kind::UnknownPath, detail)
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible on {}", uri.path()))
+    Problem::of(Kind::MethodNotAllowed, format!("{method} is not possible on {}", uri.path()))
 }
 
 fn answer(content_type: &'static str, body: String) -> Response {

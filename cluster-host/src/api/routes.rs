@@ -1,33 +1,40 @@
 //! What is answered where.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{
-        Path, Query, State,
+        Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri,
+        HeaderMap, HeaderValue, Method, Uri,
         header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE},
     },
+    middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use cluster_core::{Cursor, NodeName, TopologyName};
 use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    json, page, probes,
-    problem::Problem,
+    activity::Activity,
+    json,
+    pieces::Pieces,
+    problem::{Kind, Problem},
     source::Source,
-    stream::{End, EventStream, MemberList},
+    stream::{End, EventStream, KeepAlive, MemberList},
+    targets::Wanted,
+    waiting,
 };
 use crate::reload::ReloadError;
 
+/// The description of this API, made by a test of the shapes.
+const OPENAPI: &str = include_str!("openapi.json");
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The cursor of an answer that is text: events after it are what happened since.
 const X_CURSOR: &str = "x-cursor";
@@ -37,6 +44,7 @@ pub(super) struct Shared {
     pub(super) source: Arc<dyn Source>,
     /// One permit per event stream.
     pub(super) subscribers: Arc<Semaphore>,
+    pub(super) pieces: Arc<Pieces>,
     pub(super) stopping: Stopping,
     pub(super) keep_alive_interval: Duration,
 }
@@ -44,21 +52,31 @@ pub(super) struct Shared {
 /// Nothing is ever sent: that the other end is dropped means that the server stops.
 pub(super) type Stopping = watch::Receiver<()>;
 
+/// The routes and the methods that each has. The description of the API is checked against them.
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<Shared>>); 10] {
+    [
+        ("/v1/members", get(members)),
+        ("/v1/members/{name}", get(member)),
+        ("/v1/members/{name}/forget", post(forget)),
+        ("/v1/events", get(events)),
+        ("/v1/topologies", get(topologies)),
+        ("/v1/hooks", get(hooks)),
+        ("/v1/plugins", get(plugins)),
+        ("/v1/prometheus/targets", get(targets)),
+        ("/v1/reload", post(reload)),
+        ("/v1/openapi.json", get(openapi)),
+    ]
+}
+
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/v1/members", get(members))
-        .route("/v1/members/{name}", get(member))
-        .route("/v1/members/{name}/forget", post(forget))
-        .route("/v1/events", get(events))
-        .route("/v1/topologies", get(topologies))
-        .route("/v1/hooks", get(hooks))
-        .route("/v1/plugins", get(plugins))
-        .route("/v1/reload", post(reload))
-        .merge(page::router())
-        .merge(probes::router(Arc::clone(&shared.source)))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(method_not_allowed)
-        .with_state(shared)
+    let routes = routes().into_iter();
+    let router = routes.fold(Router::new(), |router, (path, methods)| router.route(path, methods));
+    router.fallback(unknown_path).method_not_allowed_fallback(method_not_allowed).with_state(shared)
+}
+
+/// With what is around all that is answered: to be added last.
+pub(super) fn finished(router: Router, activity: &Arc<Activity>) -> Router {
+    router.layer(middleware::from_fn_with_state(Arc::clone(activity), finish))
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,8 +105,7 @@ async fn members(
         }
         MembersFormat::Text => {
             let (cursor, snapshot) = source.log().latest();
-            let cursor = HeaderValue::try_from(cursor.to_string())
-                .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
+            let cursor = HeaderValue::try_from(cursor.to_string()).map_err(bug)?;
             let list = MemberList::as_text(snapshot);
             let mut answer = answer("text/plain; charset=utf-8", list.into_body());
             answer.headers_mut().insert(X_CURSOR, cursor);
@@ -133,21 +150,23 @@ async fn forget(
 ) -> Result<Response, Problem> {
     let name = node_name(name)?;
     let forgotten = shared.source.forget(name.clone()).await.ok_or_else(|| unknown_node(&name))?;
-    let stays =
-        |why: String| Err(Problem::new(StatusCode::CONFLICT, format!("{name} stays a member: {why}")));
+    let stays = |kind, why: String| Err(Problem::of(kind, format!("{name} stays a member: {why}")));
     if !forgotten.topologies.is_empty() || !forgotten.dead.is_empty() {
         json_answer(&json::Forgotten::new(&name, &forgotten))
     } else if forgotten.is_self {
-        stays("it is the node that this host runs beside".to_owned())
+        stays(Kind::OwnNode, "it is the node that this host runs beside".to_owned())
     } else if forgotten.named_by.is_empty() {
         Err(unknown_node(&name))
     } else {
         let named_by: Vec<_> = forgotten.named_by.iter().map(TopologyName::as_str).collect();
         let (named_by, source) =
             (named_by.join(", "), if named_by.len() == 1 { "source" } else { "sources" });
-        stays(format!(
-            "the {source} of {named_by} still named it at last, and it goes when it is not named there any more"
-        ))
+        stays(
+            Kind::StillNamed,
+            format!(
+                "the {source} of {named_by} still named it at last, and it goes when it is not named there any more"
+            ),
+        )
     }
 }
 
@@ -157,7 +176,7 @@ fn node_name(name: Result<Path<String>, PathRejection>) -> Result<NodeName, Prob
 }
 
 fn unknown_node(name: &NodeName) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of a node {name}"))
+    Problem::of(Kind::UnknownNode, format!("nothing is known of a node {name}"))
 }
 
 async fn plugins(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
@@ -191,13 +210,14 @@ async fn reload(
     match shared.source.reload(dry_run).await {
         Ok(reloaded) => json_answer(&json::Reload::new(dry_run, &reloaded)),
         Err(error) => {
-            let status = match &error {
-                ReloadError::Problems(_) | ReloadError::Plugin(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                ReloadError::Fixed(_) | ReloadError::NoFile => StatusCode::CONFLICT,
-                ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-                ReloadError::Check(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            let kind = match &error {
+                ReloadError::Problems(_) | ReloadError::Plugin(_) => Kind::ConfigurationRefused,
+                ReloadError::Fixed(_) => Kind::NeedsRestart,
+                ReloadError::NoFile => Kind::NoConfiguration,
+                ReloadError::Stopping => Kind::Stopping,
+                ReloadError::Check(_) => Kind::Bug,
             };
-            Err(Problem::new(status, error.to_string()))
+            Err(Problem::of(kind, error.to_string()))
         }
     }
 }
@@ -206,6 +226,8 @@ async fn reload(
 struct EventsQuery {
     since: Option<String>,
     follow: Option<bool>,
+    /// For how long an event is waited for, in place of a stream.
+    wait: Option<String>,
 }
 
 async fn events(
@@ -213,7 +235,7 @@ async fn events(
     query: Result<Query<EventsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let Query(EventsQuery { since, follow }) = query.map_err(|error| bad_request(error.body_text()))?;
+    let Query(EventsQuery { since, follow, wait }) = query.map_err(|error| bad_request(error.body_text()))?;
     let log = shared.source.log();
     // A browser that connects anew repeats the address that it was given first, and adds the header.
     let resumed = match headers.get(LAST_EVENT_ID) {
@@ -225,42 +247,77 @@ async fn events(
     let since = resumed.filter(|id| !id.is_empty()).or(since.as_deref());
     let since = since.map(|text| Cursor::parse(text, log.epoch())).transpose();
     let since = since.map_err(|error| bad_request(error.to_string()))?;
+    let wait = wait.as_deref().map(waiting::parse).transpose()?;
+    if wait.is_some() && follow.is_some() {
+        return Err(bad_request(
+            "follow is of a stream of events, and wait of an answer with some: ask for one of them"
+                .to_owned(),
+        ));
+    }
     let place = Arc::clone(&shared.subscribers).try_acquire_owned().map_err(|_none_left| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many subscribers: try again when others have gone")
+        Problem::of(Kind::TooManySubscribers, "too many subscribers: try again when others have gone")
     })?;
+    let at = since.map_or(u64::MAX, |since| since.revision).min(log.revision());
+    let follower = shared.source.activity().follow(at, place);
+    if let Some(wait) = wait {
+        return waiting::events(log, since, wait, shared.stopping.clone(), follower).await;
+    }
     let end = match follow {
         Some(false) => End::At(log.revision()),
         None | Some(true) => End::WhenStopping {
             stopping: shared.stopping.clone(),
-            keep_alive_interval: shared.keep_alive_interval,
+            keep_alive: KeepAlive::new(shared.keep_alive_interval),
         },
     };
-    Ok(answer("text/event-stream", EventStream::new(log, since, end, place).into_body()))
+    Ok(answer("text/event-stream", EventStream::new(log, since, end, &shared.pieces, follower).into_body()))
+}
+
+async fn targets(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(wanted) = query.map_err(|error| bad_request(error.body_text()))?;
+    let (_, snapshot) = shared.source.log().snapshot();
+    json_answer(&wanted.of(&snapshot))
+}
+
+async fn openapi() -> Response {
+    answer("application/json", Body::from(OPENAPI))
+}
+
+/// Counts what becomes of a request, and tells of a problem what was asked for.
+async fn finish(State(activity): State<Arc<Activity>>, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.answer(Some(uri.path()));
+    }
+    activity.count(response.status());
+    response
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
-    let detail = format!(
-        "there is no {}: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies; post to /v1/reload",
-        uri.path()
-    );
-    Problem::new(StatusCode::NOT_FOUND, detail)
+    Problem::of(Kind::UnknownPath, format!("there is no {}: /v1/openapi.json has what there is", uri.path()))
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible on {}", uri.path()))
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::of(Kind::MethodNotAllowed, format!("{method} is not possible on {}", uri.path()))
 }
 
-fn bad_request(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, detail)
+pub(super) fn bad_request(detail: String) -> Problem {
+    Problem::of(Kind::BadRequest, detail)
 }
 
-fn json_answer<T: serde::Serialize>(shape: &T) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(shape)
-        .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("bug: {error}")))?;
+pub(super) fn bug(error: impl Display) -> Problem {
+    Problem::of(Kind::Bug, format!("bug: {error}"))
+}
+
+pub(super) fn json_answer<T: serde::Serialize>(shape: &T) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(shape).map_err(bug)?;
     Ok(answer("application/json", body.into()))
 }
 
-fn answer(content_type: &'static str, body: Body) -> Response {
+pub(super) fn answer(content_type: &'static str, body: Body) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),

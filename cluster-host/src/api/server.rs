@@ -4,7 +4,7 @@ use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, header::CONNECTION},
+    http::{HeaderValue, header::CONNECTION},
     middleware,
     response::IntoResponse,
 };
@@ -14,17 +14,19 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener},
     sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
     task::JoinSet,
 };
 
 use super::{
-    guard,
+    guard::{self, Guard},
     listen::{Listener, ListeningSocket},
-    problem::Problem,
+    page, probes,
+    problem::{Kind, Problem},
     routes::{self, Shared, Stopping},
     source::Source,
+    tls::Tls,
 };
 use crate::socket::Socket;
 
@@ -74,16 +76,34 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let is_tcp = matches!(listener.socket, ListeningSocket::Tcp(_));
+    let guard = match listener.socket {
+        ListeningSocket::Tcp(_) => {
+            let is_loopback = !listener.address().is_open();
+            Some(Guard { access: listener.access.clone(), is_loopback })
+        }
+        ListeningSocket::Unix(_) => None,
+    };
     let router = |stopping: &Stopping| {
+        let activity = Arc::clone(source.activity());
         let shared = Shared {
             source,
             subscribers: Arc::new(Semaphore::new(limits.subscribers_max)),
+            pieces: Arc::default(),
             stopping: stopping.clone(),
             keep_alive_interval: limits.keep_alive_interval,
         };
+        // The page and the probes have nothing that needs a token.
+        let open = page::router().merge(probes::router(Arc::clone(&shared.source)));
+        let open = open.method_not_allowed_fallback(routes::method_not_allowed);
         let router = routes::router(Arc::new(shared));
-        if is_tcp { router.layer(middleware::from_fn(guard::loopback_only)) } else { router }
+        let router = match guard {
+            Some(guard) => {
+                let router = router.layer(middleware::from_fn_with_state(guard.clone(), guard::entitled));
+                router.merge(open).layer(middleware::from_fn_with_state(guard, guard::meant))
+            }
+            None => router.merge(open),
+        };
+        routes::finished(router, &activity)
     };
     serve_router(listener, router, limits, shutdown).await
 }
@@ -95,7 +115,7 @@ pub(super) async fn serve_router(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let Listener { socket, place } = listener;
+    let Listener { socket, place, access } = listener;
     let acceptor = Acceptor::new(socket)?;
     let (running, stopping) = watch::channel(());
     let mut connections = Connections {
@@ -104,6 +124,7 @@ pub(super) async fn serve_router(
         places: Arc::new(Semaphore::new(limits.connections_max)),
         refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         limits,
+        tls: access.tls,
         tasks: JoinSet::new(),
     };
     connections.accept_until(&acceptor, shutdown).await;
@@ -125,7 +146,16 @@ struct Connections {
     /// One permit per connection beyond those.
     refusals: Arc<Semaphore>,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
     tasks: JoinSet<()>,
+}
+
+/// What serves one connection.
+struct Connection {
+    router: Router,
+    limits: Limits,
+    stopping: Stopping,
+    _place: OwnedSemaphorePermit,
 }
 
 // === impl Acceptor ===
@@ -195,7 +225,13 @@ impl Connections {
         });
         if let Ok((place, router)) = admitted {
             let stopping = self.stopping.clone();
-            self.tasks.spawn(connection(socket, router, self.limits, stopping, place));
+            let connection = Connection { router, limits: self.limits, stopping, _place: place };
+            match (&self.tls, socket) {
+                (Some(tls), Socket::Tcp(socket)) => {
+                    self.tasks.spawn(connection.serve_tls(Arc::clone(tls), socket))
+                }
+                (_, socket) => self.tasks.spawn(connection.serve(socket)),
+            };
         }
     }
 
@@ -208,36 +244,42 @@ impl Connections {
     }
 }
 
-async fn connection(
-    socket: Socket,
-    router: Router,
-    limits: Limits,
-    mut stopping: Stopping,
-    _place: OwnedSemaphorePermit,
-) {
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
-    let mut serving = pin!(serving);
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
-        _running_dropped = stopping.changed() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+// === impl Connection ===
+
+impl Connection {
+    async fn serve(mut self, socket: Socket) {
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_read_timeout)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .serve_connection(TokioIo::new(socket), TowerToHyperService::new(self.router));
+        let mut serving = pin!(serving);
+        let ended = tokio::select! {
+            ended = &mut serving => ended,
+            _running_dropped = self.stopping.changed() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            // Most often a client that went away: nothing that an operator can act on.
+            tracing::debug!(err = %error, "an API connection ended");
         }
-    };
-    if let Err(error) = ended {
-        // Most often a client that went away: nothing that an operator can act on.
-        tracing::debug!(err = %error, "an API connection ended");
+    }
+
+    async fn serve_tls(self, tls: Arc<Tls>, socket: TcpStream) {
+        let accepted = tokio::time::timeout(self.limits.header_read_timeout, tls.accept(socket)).await;
+        match accepted.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            Ok(stream) => self.serve(Socket::Tls(Box::new(stream))).await,
+            Err(error) => tracing::debug!(err = %error, "no TLS with an API connection"),
+        }
     }
 }
 
 async fn too_many() -> impl IntoResponse {
     let detail = "too many connections: try again when others have gone";
     let close = [(CONNECTION, HeaderValue::from_static("close"))];
-    (close, Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    (close, Problem::of(Kind::TooManyConnections, detail))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

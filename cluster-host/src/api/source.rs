@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Syst
 use cluster_core::{EventLog, NodeName, TopologyName, TopologyStatus, membership::explain::Explanation};
 use cluster_sdk::OfferKind;
 
+use super::activity::Activity;
 use crate::{
     hooks::HookInfo,
     metrics::Meters,
@@ -21,6 +22,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Source: Send + Sync + 'static {
     /// The log of events, which also has the snapshot.
     fn log(&self) -> &EventLog;
+
+    /// What the API counts.
+    fn activity(&self) -> &Arc<Activity>;
 
     /// The node that the host runs beside, where it has one and its name is known already.
     fn node(&self) -> Option<NodeName>;

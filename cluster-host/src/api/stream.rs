@@ -4,9 +4,13 @@
 //! and holds up nobody: its place in the log is a cursor. A list of 100,000 members is one piece at a time, too.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     io::{self, Write as _},
     ops::Bound,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,14 +19,16 @@ use cluster_core::{
     Batch, Cursor, Delivery, Epoch, Event, EventLog, Member, NodeName, Snapshot, Start, Subscription,
 };
 use futures_util::stream;
+use hyper::body::{Body as HttpBody, Frame};
+use schemars::JsonSchema;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::{json, routes::Stopping};
+use super::{activity::Follower, json, pieces::Pieces, routes::Stopping};
 use crate::clock;
 
 /// A piece is sent when it has this many bytes; the last member or event in it may exceed it.
-const PIECE_BYTES: usize = 8 * 1024;
+pub(super) const PIECE_BYTES: usize = 8 * 1024;
 
 /// The events from a cursor on, as server-sent events.
 pub(super) struct EventStream {
@@ -32,9 +38,9 @@ pub(super) struct EventStream {
     end: End,
     pending: Pending,
     /// What the next resync gives as its reason.
-    resync_reason: Option<String>,
-    /// Held as long as the stream lives.
-    _place: OwnedSemaphorePermit,
+    resync_reason: Option<Cow<'static, str>>,
+    pieces: Arc<Pieces>,
+    follower: Follower,
 }
 
 /// When an [`EventStream`] ends.
@@ -43,18 +49,26 @@ pub(super) enum End {
     At(u64),
     /// With the log or the server, whichever stops first.
     WhenStopping {
-        /// The server's end.
+        /// The server's end. It is looked at and not waited for: the connection does, and is woken by it.
         stopping: Stopping,
-        /// A comment is sent after this long without an event.
-        keep_alive_interval: Duration,
+        keep_alive: KeepAlive,
     },
+}
+
+/// Sends a comment where there was nothing to send for so long.
+pub(super) struct KeepAlive {
+    interval: Duration,
+    /// When something was sent last.
+    sent: Instant,
+    /// Ends when that was long ago, or before: it is set anew when it ends, not with each event.
+    sleep: Pin<Box<Sleep>>,
 }
 
 /// What was taken from the log and is not sent yet.
 enum Pending {
     Nothing,
-    /// The batch, and how many of its events were sent.
-    Events(Batch<Event>, usize),
+    /// The events of the batch after this revision.
+    Events(Batch<Event>, u64),
     Resync(MemberList),
 }
 
@@ -81,72 +95,70 @@ enum Format {
 
 impl EventStream {
     /// A stream from `since` on; without it a resync comes first.
-    pub(super) fn new(log: &EventLog, since: Option<Cursor>, end: End, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        log: &EventLog,
+        since: Option<Cursor>,
+        end: End,
+        pieces: &Arc<Pieces>,
+        follower: Follower,
+    ) -> Self {
         Self {
             subscription: log.subscribe(since.map_or(Start::Snapshot, Start::After)),
             epoch: log.epoch(),
             end,
             pending: Pending::Nothing,
-            resync_reason: since.map(|since| unknown(since, log)),
-            _place: place,
+            resync_reason: since.map(|since| unknown(since, log).into()),
+            pieces: Arc::clone(pieces),
+            follower,
         }
     }
 
     pub(super) fn into_body(self) -> Body {
-        Body::from_stream(stream::unfold(self, async |mut stream| {
-            let piece = stream.next_piece().await?;
-            Some((Ok::<_, Infallible>(piece), stream))
-        }))
+        Body::new(self)
     }
 
-    async fn next_piece(&mut self) -> Option<Bytes> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            let mut piece = Vec::new();
-            self.write_pending(&mut piece);
-            if !piece.is_empty() {
-                return Some(piece.into());
+            if let Some(piece) = self.pending_piece() {
+                if let End::WhenStopping { keep_alive, .. } = &mut self.end {
+                    keep_alive.sent = Instant::now();
+                }
+                return Poll::Ready(Some(piece));
             }
             let at = self.subscription.cursor();
             let delivery = match &mut self.end {
                 // A cursor of another epoch is nowhere here, whatever its revision is.
-                End::At(revision) if at == (Cursor { epoch: self.epoch, revision: *revision }) => {
-                    return None;
-                }
-                End::At(_) => self.subscription.try_next()?,
-                End::WhenStopping { stopping, keep_alive_interval } => tokio::select! {
-                    biased;
-                    _running_dropped = stopping.changed() => return None,
-                    delivery = self.subscription.next() => delivery?,
-                    () = tokio::time::sleep(*keep_alive_interval) => return Some(Bytes::from_static(b":\n\n")),
+                End::At(revision) if at == (Cursor { epoch: self.epoch, revision: *revision }) => None,
+                End::At(_) => self.subscription.try_next(),
+                End::WhenStopping { stopping, .. } if stopping.has_changed().is_err() => None,
+                End::WhenStopping { keep_alive, .. } => match self.subscription.poll_next(cx) {
+                    Poll::Ready(delivery) => delivery,
+                    Poll::Pending => {
+                        ready!(keep_alive.poll(cx));
+                        return Poll::Ready(Some(Bytes::from_static(b":\n\n")));
+                    }
                 },
             };
             let before = std::mem::replace(&mut self.epoch, self.subscription.cursor().epoch);
             if before != self.epoch {
-                self.resync_reason = Some(format!("epoch {before} has ended"));
+                self.resync_reason = Some(format!("epoch {before} has ended").into());
             }
             self.pending = match delivery {
-                Delivery::Events(batch) => Pending::Events(batch, 0),
-                Delivery::Resync { revision, snapshot } => self.resync(revision, snapshot),
+                None => return Poll::Ready(None),
+                Some(Delivery::Events(batch)) => {
+                    let after = batch.last().saturating_sub(batch.len() as u64);
+                    Pending::Events(batch, after)
+                }
+                Some(Delivery::Resync { revision, snapshot }) => self.resync(revision, snapshot),
             };
             // Whatever it was, the stream is in the log from here on.
-            self.resync_reason = Some("the subscriber fell behind the retention".to_owned());
+            self.resync_reason = Some("the subscriber fell behind the retention".into());
         }
     }
 
     fn resync(&mut self, revision: u64, snapshot: Snapshot) -> Pending {
         let cursor = Cursor { epoch: self.epoch, revision };
-        let resync = Resync {
-            epoch: cursor.epoch.to_string(),
-            revision,
-            cursor: cursor.to_string(),
-            kind: "resync",
-            node: (),
-            members: [],
-            topology: (),
-            reason: self.resync_reason.take(),
-            at: json::Time(clock::now().wall),
-        };
-        let mut list = MemberList::new(&resync, snapshot);
+        let mut list = MemberList::new(&Resync::new(cursor, self.resync_reason.take()), snapshot);
         if let Some(head) = &mut list.head {
             let mut frame = format!("id: {cursor}\nevent: resync\ndata: ").into_bytes();
             frame.append(head);
@@ -156,30 +168,81 @@ impl EventStream {
         Pending::Resync(list)
     }
 
-    /// Writes a piece of what is pending; nothing where nothing is.
-    fn write_pending(&mut self, piece: &mut Vec<u8>) {
-        let done = match &mut self.pending {
-            Pending::Nothing => return,
-            Pending::Resync(list) => list.write_piece(piece),
-            Pending::Events(batch, sent) => {
-                for (revision, event) in batch.iter().skip(*sent) {
-                    if piece.len() >= PIECE_BYTES || matches!(self.end, End::At(last) if revision > last) {
-                        break;
-                    }
-                    write_event(piece, Cursor { epoch: self.epoch, revision }, event);
-                    *sent += 1;
+    /// A piece of what is pending; nothing where nothing is.
+    fn pending_piece(&mut self) -> Option<Bytes> {
+        match &mut self.pending {
+            Pending::Nothing => None,
+            Pending::Resync(list) => {
+                let mut piece = Vec::new();
+                if list.write_piece(&mut piece) {
+                    self.follower.sent(list.snapshot.revision);
+                    self.pending = Pending::Nothing;
                 }
-                *sent >= batch.len() || piece.is_empty()
+                Some(piece.into())
             }
-        };
-        if done {
-            self.pending = Pending::Nothing;
+            Pending::Events(batch, after) => {
+                let until = if let End::At(last) = self.end { last } else { u64::MAX };
+                let cursor = Cursor { epoch: self.epoch, revision: *after };
+                let piece = self.pieces.next(batch, cursor, until, self.follower.has_company());
+                if let Some(piece) = &piece {
+                    *after = piece.last;
+                    self.follower.sent(piece.last);
+                }
+                if piece.is_none() || *after == batch.last() {
+                    self.pending = Pending::Nothing;
+                }
+                piece.map(|piece| piece.bytes)
+            }
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        if !self.follower.leaves_company() {
+            self.pieces.clear();
+        }
+    }
+}
+
+impl HttpBody for EventStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.poll_piece(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+// === impl KeepAlive ===
+
+impl KeepAlive {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { interval, sent: Instant::now(), sleep: Box::pin(sleep(interval)) }
+    }
+
+    /// Ready when it is time for a comment.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            let now = Instant::now();
+            let is_due = now.saturating_duration_since(self.sent) >= self.interval;
+            if is_due {
+                self.sent = now;
+            }
+            self.sleep.as_mut().reset(self.sent + self.interval);
+            if is_due {
+                return Poll::Ready(());
+            }
         }
     }
 }
 
 /// Why the log cannot go on after a cursor. Whether it cannot, the log decides.
-fn unknown(since: Cursor, log: &EventLog) -> String {
+pub(super) fn unknown(since: Cursor, log: &EventLog) -> String {
     let Cursor { epoch, revision } = since;
     if epoch != log.epoch() {
         format!("epoch {epoch} is not this log's")
@@ -190,29 +253,45 @@ fn unknown(since: Cursor, log: &EventLog) -> String {
     }
 }
 
-fn write_event(piece: &mut Vec<u8>, cursor: Cursor, event: &Event) {
-    let shape = json::Event::new(cursor, event);
-    let written = write!(piece, "id: {cursor}\nevent: {}\ndata: ", event.kind)
-        .and_then(|()| serde_json::to_writer(&mut *piece, &shape).map_err(Into::into));
-    piece.extend_from_slice(b"\n\n");
-    if let Err(error) = written {
-        tracing::error!(err = %error, "bug: an event cannot be written as JSON");
-    }
-}
-
-/// The shape of a resync. [`json::Event`] reads it.
-#[derive(Serialize)]
-struct Resync {
+/// All members, in place of events. [`json::Event`] reads it, too.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Resync {
+    /// The epoch of the log.
     epoch: String,
+    /// The revision of the last event that the list includes.
     revision: u64,
+    /// `EPOCH:REVISION`: where to go on.
     cursor: String,
+    /// `resync`
     #[serde(rename = "type")]
     kind: &'static str,
     node: (),
+    /// The members in the order of their names, which are written piece by piece.
+    #[schemars(with = "Vec<json::Member<'_>>")]
     members: [(); 0],
     topology: (),
-    reason: Option<String>,
+    /// Why there are no events.
+    reason: Option<Cow<'static, str>>,
+    /// When.
     at: json::Time,
+}
+
+// === impl Resync ===
+
+impl Resync {
+    pub(super) fn new(cursor: Cursor, reason: Option<Cow<'static, str>>) -> Self {
+        Self {
+            epoch: cursor.epoch.to_string(),
+            revision: cursor.revision,
+            cursor: cursor.to_string(),
+            kind: "resync",
+            node: (),
+            members: [],
+            topology: (),
+            reason,
+            at: json::Time(clock::now().wall),
+        }
+    }
 }
 
 // === impl Format ===
@@ -252,7 +331,7 @@ impl MemberList {
     }
 
     /// The snapshot's members in place of the empty list `members` of the shape.
-    fn new<T: Serialize>(shape: &T, snapshot: Snapshot) -> Self {
+    pub(super) fn new<T: Serialize>(shape: &T, snapshot: Snapshot) -> Self {
         const MEMBERS: &str = r#""members":["#;
         let text = serde_json::to_string(shape).unwrap_or_default();
         // Not within a text, where the quotes would be escaped.

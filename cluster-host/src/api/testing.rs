@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    Answer, DiscoveryErrors, Forgotten, Limits, ListenAddress, Listener, PluginUse, Source, TopologyInfo,
-    serve,
+    AccessConfig, Activity, Answer, DiscoveryErrors, Forgotten, Limits, ListenAddress, Listener, PluginUse,
+    Source, TopologyInfo, serve,
 };
 use crate::{
     Changes, HookChanges, HookInfo, Preview, Registry, ReloadError, Reloaded, connectors, metrics::Meters,
@@ -175,6 +175,7 @@ pub(crate) fn explanation(name: &str) -> Explanation {
 /// The host.
 pub(crate) struct Fake {
     pub(crate) log: EventLog,
+    pub(crate) activity: Arc<Activity>,
     node: NodeName,
     pub(crate) topologies: Vec<TopologyInfo>,
     pub(crate) readiness: Readiness,
@@ -189,6 +190,7 @@ impl Fake {
         let options = LogOptions { epoch: EPOCH, revision, retention_events_max: RETENTION };
         Self {
             log: EventLog::new(options, snapshot(revision, members)),
+            activity: Arc::default(),
             node: "a@h".parse().unwrap(),
             topologies: vec![topology()],
             readiness: Readiness::default(),
@@ -201,6 +203,10 @@ impl Fake {
 impl Source for Fake {
     fn log(&self) -> &EventLog {
         &self.log
+    }
+
+    fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     fn node(&self) -> Option<NodeName> {
@@ -299,6 +305,7 @@ impl Source for Fake {
 pub(crate) struct Server {
     pub(crate) address: ListenAddress,
     pub(crate) log: EventLog,
+    pub(crate) activity: Arc<Activity>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
     _scratch: TempDir,
@@ -318,17 +325,27 @@ impl Server {
         Self::on(tempfile::tempdir().unwrap(), &address, fake, limits)
     }
 
+    /// On a free port of loopback, for whom the configuration says.
+    pub(crate) fn start_guarded(fake: Fake, access: &AccessConfig) -> Self {
+        let address = ListenAddress::parse("127.0.0.1:0").unwrap();
+        let listener = Listener::bind_guarded(&address, access).unwrap();
+        Self::listening(tempfile::tempdir().unwrap(), listener, fake, Limits::default())
+    }
+
     fn on(scratch: TempDir, address: &ListenAddress, fake: Fake, limits: Limits) -> Self {
-        let listener = Listener::bind(address).unwrap();
+        Self::listening(scratch, Listener::bind(address).unwrap(), fake, limits)
+    }
+
+    fn listening(scratch: TempDir, listener: Listener, fake: Fake, limits: Limits) -> Self {
         let address = listener.address().clone();
-        let log = fake.log.clone();
+        let (log, activity) = (fake.log.clone(), Arc::clone(&fake.activity));
         let (stop, stopped) = oneshot::channel();
         let shutdown = async {
             // Dropped or used, either ends the server.
             let _stopped = stopped.await;
         };
         let served = tokio::spawn(serve(listener, Arc::new(fake), limits, shutdown));
-        Self { address, log, stop, served, _scratch: scratch }
+        Self { address, log, activity, stop, served, _scratch: scratch }
     }
 
     /// Publishes events that lead to a snapshot.

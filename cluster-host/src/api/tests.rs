@@ -2,6 +2,7 @@
 
 use std::{io::ErrorKind, time::Duration};
 
+use axum::body::Bytes;
 use cluster_core::{Event, EventKind, Member, MemberState};
 use expect_test::expect;
 use tokio::{
@@ -17,6 +18,11 @@ use crate::{
     client::{Client, ClientError, EventStream, SseEvent},
     socket::Socket,
 };
+
+#[path = "../../../tests/contract.rs"]
+pub(super) mod contract;
+
+mod access;
 
 /// Long enough for the slowest machine; nothing waits for it unless something is wrong.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -41,12 +47,15 @@ fn publish_up(server: &Server) {
 
 async fn next(stream: &mut EventStream) -> SseEvent {
     let event = tokio::time::timeout(DEADLINE, stream.next_event()).await.expect("an event in time");
-    event.unwrap().expect("the stream goes on")
+    let event = event.unwrap().expect("the stream goes on");
+    contract::check_event(&serde_json::from_str(&event.data).unwrap()).unwrap();
+    event
 }
 
 async fn rest(stream: &mut EventStream) -> Vec<SseEvent> {
     let mut events = Vec::new();
     while let Some(event) = tokio::time::timeout(DEADLINE, stream.next_event()).await.unwrap().unwrap() {
+        contract::check_event(&serde_json::from_str(&event.data).unwrap()).unwrap();
         events.push(event);
     }
     events
@@ -72,19 +81,55 @@ async fn connected(server: &Server, request: &str) -> Socket {
 }
 
 /// All until the server ends the connection, also by a reset where it did not read all that was sent.
-async fn read_all(mut socket: impl AsyncRead + Unpin) -> String {
+async fn read_all(socket: impl AsyncRead + Unpin) -> String {
+    String::from_utf8(read_all_bytes(socket).await).unwrap()
+}
+
+async fn read_all_bytes(mut socket: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut answer = Vec::new();
     let read = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut answer)).await;
     if let Err(error) = read.expect("the server ends the connection") {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
-    String::from_utf8(answer).unwrap()
+    answer
 }
 
 /// The whole answer to a request of these lines.
-async fn raw(server: &Server, lines: &[&str]) -> String {
+pub(super) async fn raw(server: &Server, lines: &[&str]) -> String {
     let request = format!("{}\r\nconnection: close\r\n\r\n", lines.join("\r\n"));
-    read_all(connected(server, &request).await).await
+    let answer = read_all(connected(server, &request).await).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let content_type = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap();
+    let mut asked = lines[0].split(' ');
+    // Pieces that are sent as chunks are seen as a client sees them.
+    if !head.contains("transfer-encoding: chunked") {
+        contract::check_answer(
+            asked.next().unwrap(),
+            asked.next().unwrap(),
+            status,
+            content_type,
+            body.as_bytes(),
+        );
+    }
+    answer
+}
+
+/// The body of an answer, which is as described.
+async fn get(server: &Server, path: &str) -> Result<Bytes, ClientError> {
+    let answered = client(server).bytes(path).await;
+    if let Ok(body) = &answered {
+        contract::check_answer("GET", path, 200, "application/json", body);
+    }
+    answered
+}
+
+async fn post(server: &Server, path: &str) -> Result<Bytes, ClientError> {
+    let answered = client(server).post(path).await;
+    if let Ok(body) = &answered {
+        contract::check_answer("POST", path, 200, "application/json", body);
+    }
+    answered
 }
 
 /// The members come with the cursor's parts, in the order of their names, however many pieces that takes.
@@ -93,7 +138,7 @@ async fn members() {
     for count in [0, 1, 2, 5_000] {
         let names: Vec<String> = (0..count).map(|number| format!("n{number:05}@h")).collect();
         let server = Server::start(Fake::new(7, names.iter().map(|name| up(name))), Limits::default());
-        let body = client(&server).bytes("/v1/members").await.unwrap();
+        let body = get(&server, "/v1/members").await.unwrap();
         let answer: json::Members<'_> = client(&server).read(&body).unwrap();
         assert_eq!((&*answer.epoch, answer.revision), (&*EPOCH.to_string(), 7));
         assert_eq!(answer.this.as_deref(), Some("a@h"));
@@ -101,7 +146,7 @@ async fn members() {
         server.stop().await;
     }
     let server = Server::start(Fake::new(7, [up("n2@h")]), Limits::default());
-    let body = client(&server).bytes("/v1/members").await.unwrap();
+    let body = get(&server, "/v1/members").await.unwrap();
     expect![[r#"
         {"epoch":"0192a5c7d1e8f402","revision":7,"self":"a@h","members":[{"name":"n2@h","self":false,"state":"up","incarnation":null,"addresses":[],"attributes":{},"topologies":[],"since":"2026-01-01T00:00:00.000000Z","reason":null}]}
     "#]].assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
@@ -230,13 +275,16 @@ async fn refusals() {
         "/v1/events?since=",
         "/v1/events?since=0192a5c7d1e8f402:-1",
         "/v1/events?follow=perhaps",
+        "/v1/events?wait=soon",
+        "/v1/events?wait=61s",
+        "/v1/events?wait=1s&follow=true",
         "/v1/members/n3@h",
         "/v1/members/forgotten@h",
         "/v1/members/n3",
         "/v1/members/%FF@h",
         "/v1",
     ] {
-        let ClientError::Refused { status, detail } = client(&server).bytes(path).await.unwrap_err() else {
+        let ClientError::Refused { status, detail } = get(&server, path).await.unwrap_err() else {
             panic!("{path}")
         };
         refusals.push(format!("{path}: {}: {detail}\n", status.as_u16()));
@@ -246,18 +294,21 @@ async fn refusals() {
         /v1/events?since=: 400: "" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
         /v1/events?since=0192a5c7d1e8f402:-1: 400: "0192a5c7d1e8f402:-1" is not a cursor: write EPOCH:REVISION as an event shows it, or a bare revision
         /v1/events?follow=perhaps: 400: Failed to deserialize query string: follow: provided string was not `true` or `false`
+        /v1/events?wait=soon: 400: wait: "soon" is no duration: write it as 30s
+        /v1/events?wait=61s: 400: wait: "61s" is more than 60s
+        /v1/events?wait=1s&follow=true: 400: follow is of a stream of events, and wait of an answer with some: ask for one of them
         /v1/members/n3@h: 404: nothing is known of a node n3@h
         /v1/members/forgotten@h: 404: nothing is known of a node forgotten@h
         /v1/members/n3: 400: node name "n3" is not of the form name@host
         /v1/members/%FF@h: 400: Invalid URL: Invalid UTF-8 in `name`
-        /v1: 404: there is no /v1: ask for /v1/members, /v1/members/NAME, /v1/events or /v1/topologies; post to /v1/reload
+        /v1: 404: there is no /v1: /v1/openapi.json has what there is
     "#]].assert_eq(&refusals.concat());
     let answer = raw(&server, &["POST /v1/members HTTP/1.1", "host: x", "content-length: 0"]).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
     assert!(head.contains("content-type: application/problem+json"), "{head}");
     expect![[r#"
-        {"title":"Method Not Allowed","status":405,"detail":"POST is not possible on /v1/members"}
+        {"type":"urn:problem-type:cluster-host:method-not-allowed","title":"Method Not Allowed","status":405,"detail":"POST is not possible on /v1/members","instance":"/v1/members"}
     "#]]
     .assert_eq(&format!("{body}\n"));
 }
@@ -266,17 +317,17 @@ async fn refusals() {
 #[tokio::test]
 async fn reload() {
     let server = Server::start(fake(), Limits::default());
-    let body = client(&server).post("/v1/reload?dry_run=true").await.unwrap();
+    let body = post(&server, "/v1/reload?dry_run=true").await.unwrap();
     expect![[r#"
         {"dry_run":true,"topologies":{"added":["office"],"adjusted":[],"changed":[],"removed":[],"restarted":[],"unchanged":[]},"warnings":["cluster.toml:3: seldom meant"],"hooks":{"added":["pager"],"changed":[],"removed":[]},"previews":{"office":{"joins":["b@h"],"leaves":[],"partial":false,"error":null}}}
     "#]]
     .assert_eq(&format!("{}\n", str::from_utf8(&body).unwrap()));
-    let refused = client(&server).post("/v1/reload").await.unwrap_err();
+    let refused = post(&server, "/v1/reload").await.unwrap_err();
     assert_eq!(
         (status(&refused), refused.to_string().as_str()),
         (409, "node.name cannot be changed by a reload: restart the host")
     );
-    let refused = client(&server).bytes("/v1/reload").await.unwrap_err();
+    let refused = get(&server, "/v1/reload").await.unwrap_err();
     assert_eq!(status(&refused), 405);
 }
 
@@ -284,7 +335,7 @@ async fn reload() {
 #[tokio::test]
 async fn forget() {
     let server = Server::start(fake(), Limits::default());
-    let forget = async |name: &str| client(&server).post(&format!("/v1/members/{name}/forget")).await;
+    let forget = async |name: &str| post(&server, &format!("/v1/members/{name}/forget")).await;
     let body = forget("held@h").await.unwrap();
     expect![[r#"
         {"name":"held@h","topologies":["gossip"],"dead":[{"topology":"gossip","incarnation":16}],"named_by":["mesh"]}
@@ -293,7 +344,7 @@ async fn forget() {
     let mut refusals = String::new();
     for name in ["n2@h", "a@h", "n3@h", "n3"] {
         let refused = forget(name).await.unwrap_err();
-        refusals += &format!("{}: {refused}\n", status(&refused));
+        refusals = refusals + &status(&refused).to_string() + ": " + &refused.to_string() + "\n";
     }
     expect![[r#"
         409: n2@h stays a member: the source of gossip still named it at last, and it goes when it is not named there any more
@@ -307,7 +358,7 @@ async fn forget() {
 #[tokio::test]
 async fn plugins() {
     let server = Server::start(fake(), Limits::default());
-    let body = client(&server).bytes("/v1/plugins").await.unwrap();
+    let body = get(&server, "/v1/plugins").await.unwrap();
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let builtin = &body["plugins"][0];
     assert_eq!((&body["directory"], &body["problem"]), (&serde_json::Value::Null, &serde_json::Value::Null));
@@ -328,13 +379,93 @@ fn topology_events_have_the_health() {
     assert!(!json(&changed).contains("health"));
 }
 
+/// Who has no server-sent events waits for an answer: it comes with the next event, with all that there is already, with a
+/// resync where the cursor is not known, or with nothing when the wait or the server ends.
+#[tokio::test]
+async fn waiting() {
+    let server = Server::start(fake(), Limits::default());
+    let wait = async |query: &str| -> json::EventList<'static> {
+        let body = get(&server, &format!("/v1/events?{query}")).await.unwrap();
+        serde_json::from_slice::<json::EventList<'_>>(&body.to_vec().leak()[..]).unwrap()
+    };
+    let resync = wait("wait=0s").await;
+    assert_eq!((&*resync.cursor, resync.events.len()), (&*cursor(7).to_string(), 0));
+    let members = resync.resync.unwrap().members.unwrap();
+    assert!(members.iter().map(|member| &*member.name).eq(["n1@10.0.0.7", "n2@h"]));
+    let nothing = wait("wait=1ms&since=7").await;
+    assert_eq!((&*nothing.cursor, nothing.events.len(), nothing.resync), (&*cursor(7).to_string(), 0, None));
+
+    let coming = async {
+        wait_until(|| server.activity.followers() == 1).await;
+        publish_up(&server);
+    };
+    let (came, ()) = tokio::join!(wait("wait=60s&since=7"), coming);
+    assert_eq!((&*came.cursor, came.events.len()), (&*cursor(8).to_string(), 1));
+    publish_up(&server);
+    let both = wait("wait=60s&since=7").await;
+    assert_eq!((&*both.cursor, both.events.len()), (&*cursor(9).to_string(), 2));
+    let unknown = wait("wait=60s&since=5").await;
+    assert_eq!(unknown.resync.unwrap().reason.as_deref(), Some("revision 5 is beyond the retention"));
+    wait_until(|| server.activity.followers() == 0).await;
+
+    let stopping = client(&server);
+    let waiting = tokio::spawn(async move { stopping.bytes("/v1/events?wait=60s&since=9").await });
+    wait_until(|| server.activity.followers() == 1).await;
+    server.stop().await;
+    let body = waiting.await.unwrap().unwrap();
+    assert_eq!(serde_json::from_slice::<json::EventList<'_>>(&body).unwrap().events, []);
+}
+
+/// Prometheus finds the members that are up, or those that are asked for, with what is known of them as labels.
+#[tokio::test]
+async fn prometheus_targets() {
+    let server = Server::start(fake(), Limits::default());
+    let targets = async |query: &str| {
+        let body = get(&server, &format!("/v1/prometheus/targets?{query}")).await.unwrap();
+        str::from_utf8(&body).unwrap().to_owned() + "\n"
+    };
+    expect![[r#"
+        [{"targets":["h"],"labels":{"__meta_cluster_node":"n2@h","__meta_cluster_self":"false","__meta_cluster_state":"up","__meta_cluster_topologies":","}}]
+    "#]].assert_eq(&targets("").await);
+    expect![[r#"
+        [{"targets":["10.0.0.7:9100"],"labels":{"__meta_cluster_attribute_zone":"eu-1","__meta_cluster_node":"n1@10.0.0.7","__meta_cluster_self":"false","__meta_cluster_state":"down","__meta_cluster_topologies":",gossip,mesh,"}}]
+    "#]].assert_eq(&targets("state=any&port=9100&topology=mesh").await);
+    assert_eq!(targets("topology=mesh").await, "[]\n");
+    for wrong in ["port=99999", "state=well", "ports=1"] {
+        let refused = get(&server, &format!("/v1/prometheus/targets?{wrong}")).await.unwrap_err();
+        assert_eq!(status(&refused), 400, "{wrong}");
+    }
+}
+
+/// What is counted: who follows, how far the slowest is behind, and what became of requests.
+#[tokio::test]
+async fn activity() {
+    let server = Server::start(fake(), Limits::default());
+    let lag = || server.activity.lag_max(server.log.revision());
+    let mut stream = client(&server).events(Some("7"), true).await.unwrap();
+    assert_eq!((server.activity.followers(), lag()), (1, 0));
+    let stalled = connected(&server, "GET /v1/events?since=7 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    wait_until(|| server.activity.followers() == 2).await;
+    let count = u64::try_from(RETENTION).unwrap();
+    let events = (8..8 + count).map(|revision| event(revision, EventKind::NodeUp, Some(member("n1@h"))));
+    server.log.publish(events, snapshot(7 + count, [member("n1@h")]));
+    while next(&mut stream).await.id != cursor(7 + count).to_string() {}
+    assert!(lag() > 0, "what fits into buffers is sent, and the rest is not");
+    drop((stream, stalled));
+    wait_until(|| server.activity.followers() == 0).await;
+    assert_eq!(lag(), 0);
+    assert!(get(&server, "/v1").await.is_err());
+    let requests = server.activity.requests().map(|(outcome, count)| (outcome.as_str(), count));
+    assert_eq!(requests, [("answered", 2), ("refused", 1), ("denied", 0), ("failed", 0)]);
+}
+
 /// A node's explanation, its name encoded in the address.
 #[tokio::test]
 async fn explanation() {
     let server = Server::start(Fake::new(7, [up("a/bü@h")]), Limits::default());
     let path = format!("/v1/members/{}", crate::client::encode("a/bü@h"));
     assert_eq!(path, "/v1/members/a%2Fb%C3%BC@h");
-    let body = client(&server).bytes(&path).await.unwrap();
+    let body = get(&server, &path).await.unwrap();
     let known: json::Explanation<'_> = client(&server).read(&body).unwrap();
     assert_eq!(known.name, "a/bü@h");
 }
@@ -343,7 +474,7 @@ async fn explanation() {
 #[tokio::test]
 async fn guarded_over_tcp() {
     let server = Server::start_tcp(fake(), Limits::default());
-    assert!(client(&server).bytes("/v1/members").await.is_ok());
+    assert!(get(&server, "/v1/members").await.is_ok());
     let evil = raw(&server, &["GET /v1/members HTTP/1.1", "host: evil.example"]).await;
     assert!(evil.starts_with("HTTP/1.1 403 ") && !evil.contains("n1@10.0.0.7"), "{evil}");
     let script =
@@ -429,11 +560,11 @@ async fn limits() {
     assert_eq!(status(&third), 503);
     assert_eq!(third.to_string(), "too many subscribers: try again when others have gone");
     // Others may ask, once the refused one's connection is gone.
-    wait_until_async(async || client(&server).bytes("/v1/members").await.is_ok()).await;
+    wait_until_async(async || get(&server, "/v1/members").await.is_ok()).await;
     let idle = connected(&server, "").await;
     let mut refused = None;
     wait_until_async(async || {
-        refused = client(&server).bytes("/v1/members").await.err();
+        refused = get(&server, "/v1/members").await.err();
         refused.as_ref().is_some_and(|error| status(error) == 503)
     })
     .await;

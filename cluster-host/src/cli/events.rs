@@ -8,10 +8,7 @@ use super::{
     ApiArgs, Exit, Failure, complain,
     output::{Colour, count, headline},
 };
-use crate::{
-    api::json::{Event, Member, Precision},
-    client::Client,
-};
+use crate::api::json::{Event, Member, Precision};
 
 /// Show what happens to the members, one line per event
 #[derive(Debug, Args)]
@@ -39,7 +36,7 @@ pub(super) struct EventsArgs {
 }
 
 pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     let mut events = client.events(args.since.as_deref(), args.follow).await?;
     let colour = Colour::of_stdout();
     let mut cursor = None;

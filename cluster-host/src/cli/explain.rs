@@ -43,7 +43,7 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) async fn run(args: ExplainArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     if let Err(error) = NodeName::check(&args.node) {
         complain(&format!("{error}{}", hint(&client, &args.node).await?));
         return Ok(Exit::Usage);

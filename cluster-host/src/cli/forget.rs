@@ -12,7 +12,7 @@ use hyper::StatusCode;
 use super::{ApiArgs, Exit, Failure, complain, explain::hint};
 use crate::{
     api::json::Forgotten,
-    client::{Client, ClientError, encode},
+    client::{ClientError, encode},
 };
 
 const EXAMPLES: &str = "\
@@ -32,13 +32,13 @@ pub(super) struct ForgetArgs {
     node: String,
     #[command(flatten)]
     api: ApiArgs,
-    /// Print {name, topologies, dead, named_by} as JSON
+    /// Print what became of it as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: ForgetArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     if let Err(error) = NodeName::check(&args.node) {
         complain(&format!("{error}{}", hint(&client, &args.node).await?));
         return Ok(Exit::Usage);

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     api::json::{Hook, Hooks},
-    client::Client,
     clock,
 };
 
@@ -29,7 +28,7 @@ pub(super) struct HooksArgs {
 }
 
 pub(super) async fn run(args: HooksArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     let body = client.bytes("/v1/hooks").await?;
     if args.json {
         out.write_all(&body)?;

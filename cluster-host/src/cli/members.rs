@@ -15,7 +15,6 @@ use super::{
 };
 use crate::{
     api::json::{Member, Members, Vouched},
-    client::Client,
     clock,
 };
 
@@ -42,7 +41,7 @@ pub(super) struct MembersArgs {
 }
 
 pub(super) async fn run(args: MembersArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     if args.watch {
         return watch::run(client, args.json, out).await;
     }

@@ -31,8 +31,8 @@ use std::{
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    api::{ListenAddress, ProbeAddress},
-    client::{ApiAddress, ClientError},
+    api::{AccessError, ListenAddress},
+    client::{ApiAddress, Client, ClientError, CredentialFiles},
     logging::{LogFormat, LogLevel},
 };
 
@@ -107,13 +107,13 @@ pub(super) struct RunArgs {
     /// The directory of the plugins
     #[arg(long, value_name = "DIR", default_value = "plugins")]
     pub(super) plugins: PathBuf,
-    /// Where the API listens: unix:PATH, or ADDR:PORT on loopback [default: see below]
+    /// Where the API listens: unix:PATH, or ADDR:PORT, beyond loopback only as [api] allows [default: see below]
     #[arg(long, value_name = "unix:PATH|ADDR:PORT")]
     pub(super) listen: Option<ListenAddress>,
     /// Where /healthz, /ready and /metrics are answered, and nothing else, also on addresses that others can reach, as
     /// 0.0.0.0:4445 [default: nowhere but where the API listens]
     #[arg(long, value_name = "ADDR:PORT|unix:PATH")]
-    pub(super) probe_listen: Option<ProbeAddress>,
+    pub(super) probe_listen: Option<ListenAddress>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub(super) log_format: LogFormat,
@@ -126,8 +126,31 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 struct ApiArgs {
     /// Where the daemon listens [default: where 'run' listens for this user]
-    #[arg(long, value_name = "unix:PATH|URL", env = "CLUSTER_HOST_API", hide_env_values = true)]
-    api: Option<ApiAddress>,
+    #[arg(long = "api", value_name = "unix:PATH|URL", env = "CLUSTER_HOST_API", hide_env_values = true)]
+    address: Option<ApiAddress>,
+    /// The token for a daemon that listens on a port
+    #[arg(long, value_name = "FILE", env = "CLUSTER_HOST_TOKEN_FILE", hide_env_values = true)]
+    token_file: Option<PathBuf>,
+    /// Whose certificate such a daemon has: CAs as PEM [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "CLUSTER_HOST_CA", hide_env_values = true)]
+    ca: Option<PathBuf>,
+    /// The certificate to show to it, as PEM
+    #[arg(long, value_name = "FILE", env = "CLUSTER_HOST_CERT", hide_env_values = true, requires = "key")]
+    cert: Option<PathBuf>,
+    /// The private key of that certificate, as PEM
+    #[arg(long, value_name = "FILE", env = "CLUSTER_HOST_KEY", hide_env_values = true, requires = "cert")]
+    key: Option<PathBuf>,
+}
+
+// === impl ApiArgs ===
+
+impl ApiArgs {
+    /// A client of the daemon that is meant.
+    fn client(self) -> Result<Client, Failure> {
+        let Self { address, token_file, ca, cert, key } = self;
+        let files = CredentialFiles { token: token_file, ca, certificate: cert.zip(key) };
+        Ok(Client::new(address).with_credentials(&files)?)
+    }
 }
 
 /// What became of a command. Scripts rely on the codes.
@@ -229,6 +252,8 @@ pub(super) fn complain(error: &dyn std::fmt::Display) {
 enum Failure {
     #[error(transparent)]
     Daemon(#[from] ClientError),
+    #[error("cannot ask the daemon: {0}")]
+    Credentials(#[from] AccessError),
     #[error("cannot print: {0}")]
     Output(#[from] io::Error),
 }
@@ -245,6 +270,10 @@ impl Failure {
             {
                 Exit::Usage
             }
+            Self::Daemon(ClientError::Refused { status, .. }) if matches!(status.as_u16(), 401 | 405) => {
+                Exit::Usage
+            }
+            Self::Credentials(_) => Exit::Usage,
             Self::Daemon(_) => Exit::Unreachable,
             // Whoever read the output has read enough, as `head` does.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

@@ -6,7 +6,7 @@ use clap::Args;
 use hyper::StatusCode;
 
 use super::{ApiArgs, Exit, Failure};
-use crate::client::{Client, ClientError};
+use crate::client::ClientError;
 
 /// Say whether the host is ready: exit code 0, or 1 with what it waits for
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) struct ReadyArgs {
 }
 
 pub(super) async fn run(args: ReadyArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let answer = Client::new(args.api.api).bytes("/ready").await;
+    let answer = args.api.client()?.bytes("/ready").await;
     let (exit, line) = match answer {
         Ok(body) => (Exit::Done, String::from_utf8_lossy(&body).trim_end().to_owned()),
         Err(ClientError::Refused { status: StatusCode::SERVICE_UNAVAILABLE, detail }) => {

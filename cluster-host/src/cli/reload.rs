@@ -8,10 +8,7 @@ use std::{
 use clap::Args;
 
 use super::{ApiArgs, Exit, Failure, output::plain};
-use crate::{
-    api::json::{Preview, Reload},
-    client::Client,
-};
+use crate::api::json::{Preview, Reload};
 
 const EXAMPLES: &str = "\
 Topologies that did not change run on. A configuration that is wrong changes nothing: all its mistakes are told.
@@ -36,7 +33,7 @@ pub(super) struct ReloadArgs {
 }
 
 pub(super) async fn run(args: ReloadArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     let body = client.post(&format!("/v1/reload?dry_run={}", args.dry_run)).await?;
     if args.json {
         out.write_all(&body)?;

@@ -62,7 +62,7 @@ fn prepare(args: &RunArgs) -> anyhow::Result<(Loaded, Registry, Listeners)> {
         warn!(plugin = kept.identity.plugin, version, %file, "a plugin file is pending, an earlier content of it is used: {refusal}");
     }
     let address = args.listen.clone().or_else(|| loaded.config.api.listen.clone());
-    let api = Listener::bind(&address.unwrap_or_default())?;
+    let api = Listener::bind_guarded(&address.unwrap_or_default(), &loaded.config.api.access())?;
     let address = args.probe_listen.as_ref().or(loaded.config.api.probe_listen.as_ref());
     let probes = address.map(Listener::bind_probes).transpose()?;
     Ok((loaded, registry, Listeners { api, probes }))

@@ -329,7 +329,11 @@ fn help() {
           events       Show what happens to the members, one line per event
           explain      Tell why a node is a member, or why it is not: who vouches for it, its links, the last tries
           topologies   Show the topologies: strategy, connector, health, counters
+          forget       Let a node go that no source names any more
+          hooks        Show the hooks: how far each is, what failed last, when it is tried again
           reload       Have the daemon read its configuration and its plugins again
+          wait         Wait until so many members are up, the local node among them
+          ready        Say whether the host is ready: exit code 0, or 1 with what it waits for
           plugins      List the plugin files with what they offer, or why they are refused; or write a new plugin
           strategies   List the strategies and connectors that a configuration can name, or describe one of them
           discover     Run one strategy alone and print the first view that it gives; links nobody, announces nothing
@@ -369,11 +373,11 @@ fn arguments() {
         parse(good).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
     for (bad, line) in [
-        ("run --config c.toml --listen 0.0.0.0:80", "has no authentication yet and listens on loopback only"),
         ("run --config c.toml --listen x", "write unix:PATH or ADDR:PORT"),
         ("run --config c.toml --log-level loud", "is no log level"),
         ("run", "--config <FILE>"),
-        ("members --api https://a:1", "does not speak https"),
+        ("members --api ftp://a:1", "write unix:PATH, http://HOST:PORT or https://HOST:PORT"),
+        ("members --cert c.pem", "--key <FILE>"),
         ("explain", "<NODE>"),
         ("doctor --node a", "invalid value 'a'"),
         ("doctor --without-daemon --api unix:x", "cannot be used with"),
@@ -397,6 +401,8 @@ fn exit_codes() {
         (refused(StatusCode::BAD_REQUEST), 2),
         (refused(StatusCode::SERVICE_UNAVAILABLE), 3),
         (refused(StatusCode::FORBIDDEN), 3),
+        (refused(StatusCode::UNAUTHORIZED), 2),
+        (refused(StatusCode::METHOD_NOT_ALLOWED), 2),
         (Failure::Daemon(unreachable), 3),
         (Failure::Output(io::ErrorKind::BrokenPipe.into()), 0),
         (Failure::Output(io::ErrorKind::StorageFull.into()), 1),
@@ -426,6 +432,11 @@ async fn against_a_daemon() {
         ("explain n1@h", Exit::Done),
         ("explain n2@h", Exit::NotSo),
         ("explain n1", Exit::Usage),
+        ("forget held@h", Exit::Done),
+        ("forget held@h --json", Exit::Done),
+        ("forget n1@h", Exit::NotSo),
+        ("forget n2@h", Exit::NotSo),
+        ("forget n1", Exit::Usage),
     ] {
         let mut out = Vec::new();
         let answered = match parse(&format!("{line} {api}")).unwrap() {
@@ -434,6 +445,7 @@ async fn against_a_daemon() {
             Command::Hooks(args) => hooks::run(args, &mut out).await,
             Command::Events(args) => events::run(args, &mut out).await,
             Command::Explain(args) => explain::run(args, &mut out).await,
+            Command::Forget(args) => forget::run(args, &mut out).await,
             other => panic!("{other:?}"),
         };
         assert_eq!(answered.unwrap_or_else(|failure| failure.exit()), expected, "{line}");

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     api::json::{Topologies, Topology},
-    client::Client,
     clock,
 };
 
@@ -29,7 +28,7 @@ pub(super) struct TopologiesArgs {
 }
 
 pub(super) async fn run(args: TopologiesArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let client = Client::new(args.api.api);
+    let client = args.api.client()?;
     let body = client.bytes("/v1/topologies").await?;
     if args.json {
         out.write_all(&body)?;

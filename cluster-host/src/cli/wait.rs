@@ -82,7 +82,7 @@ pub(super) struct Fold(BTreeMap<String, Result<(), (String, Option<String>)>>);
 
 pub(super) async fn run(args: WaitArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let WaitArgs { api, members: wanted, topology, timeout, json } = args;
-    let client = Client::new(api.api);
+    let client = api.client()?;
     let topology = topology.as_ref().map(TopologyName::as_str);
     let deadline = clock::now().instant.checked_add(timeout);
     let mut fold = Fold::default();

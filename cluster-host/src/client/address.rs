@@ -4,22 +4,22 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use crate::api::ListenAddress;
 
-/// Where the daemon's API is: `unix:PATH`, or `http://HOST:PORT`.
+/// Where the daemon's API is: `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ApiAddress {
     /// A Unix socket.
     Unix(PathBuf),
     /// `HOST:PORT`.
     Http(String),
+    /// `HOST:PORT`, with TLS.
+    Https(String),
 }
 
 /// The text is no such address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ApiAddressError {
-    #[error("{0:?} is no address of a daemon: write unix:PATH or http://HOST:PORT")]
+    #[error("{0:?} is no address of a daemon: write unix:PATH, http://HOST:PORT or https://HOST:PORT")]
     NotAddress(String),
-    #[error("{0:?}: the daemon does not speak https; write http://HOST:PORT")]
-    Https(String),
 }
 
 impl FromStr for ApiAddress {
@@ -28,25 +28,28 @@ impl FromStr for ApiAddress {
     /// What `--listen` takes is understood, too.
     fn from_str(text: &str) -> Result<Self, ApiAddressError> {
         let not_address = || ApiAddressError::NotAddress(text.to_owned());
-        if text.starts_with("https://") {
-            return Err(ApiAddressError::Https(text.to_owned()));
-        }
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(not_address()) } else { Ok(Self::Unix(path.into())) };
         }
-        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let https = text.strip_prefix("https://");
+        let http = text.strip_prefix("http://");
+        let authority = https.or(http).unwrap_or(text);
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let named =
             authority.strip_prefix('[').map_or(authority, |rest| rest.trim_start_matches(|c| c != ']'));
         let port = named.rsplit_once(':').map(|(_, port)| port);
         let valid = !authority.is_empty()
             && !authority.contains(|c: char| c.is_whitespace() || "/?#@".contains(c))
-            && (port.is_some() || text.starts_with("http://"))
+            && (port.is_some() || https.or(http).is_some())
             && port.is_none_or(|port| port.parse::<u16>().is_ok());
-        match (valid, port) {
+        let with_port = |default: u16| match port {
+            Some(_) => authority.to_owned(),
+            None => format!("{authority}:{default}"),
+        };
+        match (valid, https) {
             (false, _) => Err(not_address()),
-            (true, Some(_)) => Ok(Self::Http(authority.to_owned())),
-            (true, None) => Ok(Self::Http(format!("{authority}:80"))),
+            (true, None) => Ok(Self::Http(with_port(80))),
+            (true, Some(_)) => Ok(Self::Https(with_port(443))),
         }
     }
 }
@@ -65,6 +68,7 @@ impl fmt::Display for ApiAddress {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
         }
     }
 }
@@ -83,6 +87,8 @@ mod tests {
             ("http://localhost", "http://localhost:80"),
             ("http://[::1]", "http://[::1]:80"),
             ("[::1]:4444", "http://[::1]:4444"),
+            ("https://app.example", "https://app.example:443"),
+            ("https://[fd00::7]:4444/", "https://[fd00::7]:4444"),
             ("127.0.0.1:4444", "http://127.0.0.1:4444"),
         ] {
             assert_eq!(text.parse::<ApiAddress>().unwrap().to_string(), address);
@@ -97,9 +103,10 @@ mod tests {
             "http://a:b",
             "ftp://a:1",
             "http://u@a:1",
+            "https://",
+            "https://a/b",
         ] {
             assert!(matches!(bad.parse::<ApiAddress>(), Err(ApiAddressError::NotAddress(_))), "{bad}");
         }
-        assert!(matches!("https://a:1".parse::<ApiAddress>(), Err(ApiAddressError::Https(_))));
     }
 }

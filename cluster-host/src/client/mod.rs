@@ -1,23 +1,27 @@
-//! Asking a daemon: HTTP over its Unix socket, or over TCP.
+//! Asking a daemon: HTTP over its Unix socket, or over TCP, with or without TLS.
 
 mod address;
+mod credentials;
 mod sse;
 
-use std::{fmt, io, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
+use std::{fmt, io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::HOST,
+    header::{AUTHORIZATION, HOST},
 };
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::{TlsConnector, TlsStream};
 
-pub(crate) use self::{address::ApiAddress, sse::SseEvent};
+use self::credentials::Credentials;
+pub(crate) use self::{address::ApiAddress, credentials::CredentialFiles, sse::SseEvent};
 use crate::{
-    api::{ListenAddress, SERVICE_DIRECTORY, json},
+    api::{AccessError, ListenAddress, SERVICE_DIRECTORY, json},
     socket::Socket,
 };
 
@@ -34,6 +38,7 @@ pub(crate) struct Client {
     address: ApiAddress,
     /// Whether someone named the address, rather than the rule for where it is.
     named: bool,
+    credentials: Credentials,
 }
 
 /// Why there is no answer. Nothing changed in the daemon.
@@ -85,7 +90,22 @@ impl Client {
     /// A client of the named daemon, or of the one that listens where daemons of this user do.
     pub(crate) fn new(address: Option<ApiAddress>) -> Self {
         let named = address.is_some();
-        Self { address: address.unwrap_or_else(|| ListenAddress::default().into()), named }
+        let address = address.unwrap_or_else(|| ListenAddress::default().into());
+        Self { address, named, credentials: Credentials::default() }
+    }
+
+    /// The same, with what it shows over a port, and whom it takes for the daemon.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub(crate) fn with_credentials(mut self, files: &CredentialFiles) -> Result<Self, AccessError> {
+        let is_tls = match self.address {
+            ApiAddress::Unix(_) => return Ok(self),
+            ApiAddress::Http(_) => false,
+            ApiAddress::Https(_) => true,
+        };
+        self.credentials = Credentials::read(files, is_tls)?;
+        Ok(self)
     }
 
     /// Where it asks.
@@ -175,10 +195,13 @@ impl Client {
         tokio::spawn(connection);
         let host = match &self.address {
             ApiAddress::Unix(_) => "localhost",
-            ApiAddress::Http(authority) => authority,
+            ApiAddress::Http(authority) | ApiAddress::Https(authority) => authority,
         };
-        let request =
-            Request::builder().method(method).uri(path).header(HOST, host).body(Empty::<Bytes>::new());
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+        if let Some(authorization) = &self.credentials.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::<Bytes>::new());
         let request = request.map_err(|error| self.unreachable(Trouble::Other(error.to_string())))?;
         sender.send_request(request).await.map_err(other)
     }
@@ -192,6 +215,7 @@ impl Client {
                 UnixStream::connect(path).await.map(Socket::Unix)
             }
             ApiAddress::Http(authority) => TcpStream::connect(authority.as_str()).await.map(Socket::Tcp),
+            ApiAddress::Https(authority) => self.connect_tls(authority).await,
         };
         connected.map_err(|error| {
             self.unreachable(match (error.kind(), &self.address) {
@@ -202,6 +226,18 @@ impl Client {
                 _ => Trouble::Other(error.to_string()),
             })
         })
+    }
+
+    async fn connect_tls(&self, authority: &str) -> io::Result<Socket> {
+        let Some(config) = &self.credentials.tls else {
+            return Err(io::Error::other("bug: no credentials were read for TLS"));
+        };
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let socket = TcpStream::connect(authority).await?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await?;
+        Ok(Socket::Tls(Box::new(TlsStream::Client(stream))))
     }
 
     /// The owner of a socket that nobody named and that is neither ours nor root's: whoever put it there would tell

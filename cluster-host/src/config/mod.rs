@@ -47,7 +47,10 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use cluster_core::TopologyName;
 use cluster_sdk::{
@@ -76,7 +79,7 @@ pub use self::{
     warning::warnings,
 };
 use crate::{
-    api::{ListenAddress, ProbeAddress},
+    api::{AccessConfig, ListenAddress, TlsConfig},
     plugin::Registry,
 };
 
@@ -134,15 +137,67 @@ pub struct ReloadConfig {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ApiConfig {
-    /// Where it listens: `unix:PATH` or `ADDR:PORT` on loopback. `--listen` overrules it.
+    /// Where it listens: `unix:PATH` or `ADDR:PORT`, beyond loopback only with `tls` and a token or a `client_ca`.
+    /// `--listen` overrules it.
     #[serde(default, deserialize_with = "node::listen")]
     #[schemars(with = "Option<String>")]
     pub listen: Option<ListenAddress>,
     /// Where `/healthz`, `/ready` and `/metrics` are answered, and nothing else: `ADDR:PORT`, also one that others can
     /// reach, as `0.0.0.0:4445`, or `unix:PATH`. What is answered names no node and no address. `--probe-listen` overrules it.
-    #[serde(default, deserialize_with = "ready::probe_listen")]
+    #[serde(default, deserialize_with = "node::listen")]
     #[schemars(with = "Option<String>")]
-    pub probe_listen: Option<ProbeAddress>,
+    pub probe_listen: Option<ListenAddress>,
+    /// A file that others cannot read, with a token, or with several, one a line: who asks over a port must send one
+    /// of them. It is read again when it changes.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// TLS for a port.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
+    /// Whether who has a token or a certificate may also change something over a port: `reload` and `forget`.
+    #[serde(default)]
+    pub allow_writes: bool,
+    /// Whether the token may come without TLS where others can reach the port, because something else encrypts.
+    #[serde(default)]
+    pub allow_plaintext: bool,
+}
+
+// === impl ApiConfig ===
+
+impl ApiConfig {
+    /// What says who may ask.
+    #[must_use]
+    pub fn access(&self) -> AccessConfig {
+        let Self { token_file, tls, allow_writes, allow_plaintext, .. } = self.clone();
+        AccessConfig { token_file, tls, allow_writes, allow_plaintext }
+    }
+
+    /// Has relative paths begin where the configuration's file is.
+    fn resolve(&mut self, file: &Path) {
+        let directory = file.parent().unwrap_or_else(|| Path::new(""));
+        let tls = self.tls.as_mut().map(|TlsConfig { certificate, key, client_ca }| {
+            [Some(certificate), Some(key), client_ca.as_mut()]
+        });
+        let paths = tls.into_iter().flatten().flatten();
+        for path in self.token_file.iter_mut().chain(paths) {
+            *path = directory.join(&path);
+        }
+    }
+
+    /// What does not go together.
+    fn problems(&self) -> Vec<ConfigError> {
+        let access = self.access();
+        let refusal = self.listen.as_ref().filter(|listen| listen.is_open()).and_then(|listen| {
+            let message = format!("cannot listen on {listen}: {}", access.refusal()?);
+            Some(ConfigError { path: "api.listen".to_owned(), message })
+        });
+        let writes = (self.allow_writes && !access.is_given()).then(|| ConfigError {
+            path: "api.allow_writes".to_owned(),
+            message: "a port lets write only who is somebody: set token_file, or client_ca of [api.tls]"
+                .to_owned(),
+        });
+        [refusal, writes].into_iter().flatten().collect()
+    }
 }
 
 // === impl ReloadConfig ===
@@ -230,6 +285,10 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
     let (lines, mut errors) = (document.lines, document.errors);
     let hooks = document.value.get("on_event").cloned();
     errors.extend(hooks::errors(hooks.as_ref()));
+    // Told whatever else is wrong.
+    let api =
+        document.value.get("api").and_then(|api| cluster_sdk::config::parse::<ApiConfig>(api.clone()).ok());
+    errors.extend(api.iter().flat_map(ApiConfig::problems));
     let parsed = cluster_sdk::config::parse::<Config>(document.value.clone());
     // What could not be expanded is not what the author meant: nothing else is said about it.
     let is_told = |told: &[ConfigError], path: &str| told.iter().any(|error| error.path == path);
@@ -240,6 +299,7 @@ fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Parti
         Ok(config) if errors.is_empty() => config,
         Ok(_) | Err(_) => salvage(document.value, &errors),
     };
+    config.api.resolve(path);
     if errors.is_empty() {
         errors.extend(config.ready.check(&config.topologies));
     }

@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{Config, TopologyConfig};
-use crate::api::ProbeAddress;
 
 /// `[ready]`: what `/ready` and `cluster-host ready` wait for, beside the local node, which has to be up where there is one.
 /// Without the table: that each topology has given a view.
@@ -57,12 +56,6 @@ impl ReadyConfig {
         });
         unknown.collect()
     }
-}
-
-pub(super) fn probe_listen<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<ProbeAddress>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 fn topologies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TopologyName>>, D::Error> {

@@ -65,7 +65,7 @@ fn good() {
     let topologies = config.topologies.iter().map(|(name, topology)| format!("{name}: {topology:?}\n"));
     let shown = format!("{} {:?}\n{:?}\n", config.cluster, config.api, config.node);
     expect![[r#"
-        shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)), probe_listen: None }
+        shop ApiConfig { listen: Some(Tcp(127.0.0.1:4444)), probe_listen: None, token_file: None, tls: None, allow_writes: false, allow_plaintext: false }
         Some(NodeConfig { name: app@10.0.0.7, attributes: {"app.kubernetes.io/name": "api", "zone": "eu-1"}, addresses: ["10.0.0.7:9000"] })
         a.b: TopologyConfig { strategy: "dns", config: {}, connect: None, opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 100ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: true, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
         c: TopologyConfig { strategy: "epmd", config: {}, connect: Connector(ConnectorConfig { name: "erlang", config: {}, isolation: ByPlugin }), opts: Options { restart: Permanent, max_restarts: 3, max_seconds: 5, isolation: ByPlugin, retry: Retry { first: 500ms, cap: 30s }, dials_max: 16, deadline: 5s }, prune: Prune(PrunePolicy { never: false, rounds: 2, after: 10s, max_fraction: 0.5, hold: 300s }), members_max: 100000 }
@@ -125,7 +125,7 @@ fn all_at_once() {
             host.toml:5: node.atributes: unknown key; did you mean `attributes`? possible: `addresses`, `attributes`, `name`
             host.toml:6: node.addresses[1]: "two words" is no address: write ip:port, host:port or a host
             host.toml:6: node.addresses[2]: "" is no address: write ip:port, host:port or a host
-            host.toml:8: api.listen: cannot listen on 0.0.0.0:80: the API has no authentication yet and listens on loopback only (127.0.0.1, [::1]) or on a Unix socket
+            host.toml:8: api.listen: cannot listen on 0.0.0.0:80: others can reach it, and nothing says who may ask: set token_file and tls of [api], or client_ca of [api.tls] for client certificates (mTLS), or listen on loopback or on a Unix socket
             host.toml:10: topologies.one.strategy: expected a string, found 5
             host.toml:11: topologies.one.conect: unknown key; did you mean `connect`? possible: `config`, `connect`, `members_max`, `opts`, `prune`, `strategy`
             host.toml:12: topologies.one.opts.dials_max: expected a whole number from 1, found string "4": write it without quotes

@@ -70,6 +70,12 @@ impl Authority {
         self.issue("client", ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A certificate for a server of this name.
+    #[must_use]
+    pub fn server_pem(&self, name: &str) -> Pem {
+        self.issue(name, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// TLS for a server of this name.
     #[must_use]
     pub fn server(&self, name: &str) -> TlsAcceptor {
@@ -83,7 +89,7 @@ impl Authority {
     }
 
     fn acceptor(&self, name: &str, asks_for_certificate: bool) -> TlsAcceptor {
-        let pem = self.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
+        let pem = self.server_pem(name);
         let certificate =
             |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate in PEM");
         let provider = Arc::new(ring::default_provider());

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use cluster_core::Cursor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::hooks::HookInfo;
 
 /// The answer of `/v1/hooks`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hooks<'a> {
     /// The epoch of the log.
     pub epoch: Cow<'a, str>,
@@ -20,7 +21,7 @@ pub struct Hooks<'a> {
 }
 
 /// A hook: [`HookInfo`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hook<'a> {
     /// Its name.
     pub name: Cow<'a, str>,
@@ -49,7 +50,7 @@ pub struct Hook<'a> {
 }
 
 /// A try that has failed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HookFailure<'a> {
     /// When.
     pub at: Time,

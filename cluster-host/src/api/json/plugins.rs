@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use cluster_sdk::OfferKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// The answer of `/v1/plugins`: the plugins as they were when the host last read its configuration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Plugins<'a> {
     /// The directory that was looked at; absent in a host that has none.
     pub directory: Option<String>,
@@ -23,7 +24,7 @@ pub struct Plugins<'a> {
 }
 
 /// A plugin file, or a plugin that is linked into the host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Plugin<'a> {
     /// Absent for what is linked in.
     pub file: Option<String>,
@@ -41,7 +42,7 @@ pub struct Plugin<'a> {
 }
 
 /// Who a plugin is, and what it offers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PluginIdentity<'a> {
     /// Its name.
     pub plugin: Cow<'a, str>,
@@ -62,7 +63,7 @@ pub struct PluginIdentity<'a> {
 }
 
 /// By what a file may be loaded.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Trust<'a> {
     /// `unpinned`, `pinned`, `locked` or `signed`.
     pub standing: Cow<'a, str>,
@@ -77,7 +78,7 @@ pub struct Trust<'a> {
 }
 
 /// Why a file is not loaded.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Refusal {
     /// What is wrong with it.
     pub reason: String,

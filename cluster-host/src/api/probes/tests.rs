@@ -8,7 +8,10 @@ use tokio::{
 };
 
 use super::{
-    super::testing::{Fake, Server, bare_member},
+    super::{
+        ListenAddress, ListenError,
+        testing::{Fake, Server, bare_member},
+    },
     *,
 };
 use crate::config::{Config, ReadyConfig};
@@ -113,7 +116,7 @@ async fn dead_or_hanging() {
     let mut hanging = fake();
     hanging.alive = None;
     let problem = works(&hanging, Duration::from_millis(20)).await.unwrap_err();
-    assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(problem.kind, Kind::Unavailable);
     assert!(problem.detail.starts_with("the host hangs"), "{}", problem.detail);
 }
 
@@ -133,9 +136,9 @@ async fn at_the_api() {
 #[test]
 fn addresses() {
     for good in ["0.0.0.0:4445", "[::]:4445", "10.0.0.1:1", "127.0.0.1:4445", "unix:/run/p.sock"] {
-        assert_eq!(good.parse::<ProbeAddress>().unwrap().to_string(), good);
+        assert_eq!(good.parse::<ListenAddress>().unwrap().to_string(), good);
     }
     for bad in ["", "unix:", "4445", ":4445", "example.org:80"] {
-        assert!(matches!(bad.parse::<ProbeAddress>(), Err(ListenError::NotAddress(_))), "{bad}");
+        assert!(matches!(bad.parse::<ListenAddress>(), Err(ListenError::NotAddress(_))), "{bad}");
     }
 }

@@ -8,10 +8,15 @@ use crate::{
         testing::{Fake, Server, at, bare_member, cursor, event, member},
     },
     cli::ApiArgs,
+    client::ApiAddress,
 };
 
+fn api_args(address: ApiAddress) -> ApiArgs {
+    ApiArgs { address: Some(address), token_file: None, ca: None, cert: None, key: None }
+}
+
 fn args(server: &Server, members: usize, timeout: Duration) -> WaitArgs {
-    let api = ApiArgs { api: Some(server.address.clone().into()) };
+    let api = api_args(server.address.clone().into());
     WaitArgs { api, members, topology: None, timeout, json: false }
 }
 
@@ -101,7 +106,7 @@ async fn unreachable() {
     assert_eq!(exit, Exit::Unreachable);
     assert!(line.contains("there is no such socket"), "{line}");
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let api = ApiArgs { api: Some(format!("http://{}", silent.local_addr().unwrap()).parse().unwrap()) };
+    let api = api_args(format!("http://{}", silent.local_addr().unwrap()).parse().unwrap());
     let (exit, line) = waited(WaitArgs { api, members: 1, topology: None, timeout: SOON, json: false }).await;
     assert_eq!(exit, Exit::Unreachable);
     assert!(line.contains("it gives no answer"), "{line}");

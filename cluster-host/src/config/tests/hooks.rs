@@ -68,7 +68,7 @@ fn wrong() {
         retry = { first = 0 }
         "#,
         &expect![[r#"
-            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `reload`, `state`, `topologies`
+            host.toml:2: clutser: unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`
             host.toml:3: on_event[0]: does nothing: give it a `command` or an address to `post` to
             host.toml:8: on_event[1].post: is beside `command`: make two hooks of them
             host.toml:10: on_event[2].name: there is another hook "both"
