@@ -12,8 +12,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The example of a stranger's strategy is a workspace of its own, and is built apart.
 EC2 := examples/strategy-ec2
 # What needs network namespaces, a BEAM, a name server, minisign, a browser, Prometheus, shells, systemd or man, or runs
-# Cargo.
-APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: prometheus:: packaging:: man:: authoring::
+# Cargo; the guide needs most of it.
+APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: prometheus:: packaging:: man:: authoring:: guide::
 
 .PHONY: help
 help: ## List the targets
@@ -75,6 +75,10 @@ ec2: ## Check the example strategy-ec2, with moto in the place of Amazon
 	cd $(EC2) && MOTO_SERVER=$$($(CURDIR)/scripts/moto.sh)/bin/moto_server CLUSTER_HOST=$(abspath $(TARGET))/debug/cluster-host \
 	    $(CARGO) test --locked
 	cd $(EC2) && $(CARGO) deny check --allow license-not-encountered bans licenses sources
+
+.PHONY: reference
+reference: ## Write docs/configuration.md anew
+	UPDATE_EXPECT=1 $(CARGO) test --package cluster-host --test e2e -- guide::reference::
 
 .PHONY: doc
 doc: ## Build the documentation

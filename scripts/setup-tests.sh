@@ -15,6 +15,7 @@ needed=(
     escript:erlang-base erlc:erlang-base epmd:erlang-base
     elixir:elixir mix:elixir
     openssl:openssl
+    curl:curl
     knotd:knot knotc:knot
     minisign:minisign
     chromium:chromium chromedriver:chromium-driver

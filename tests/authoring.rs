@@ -1,5 +1,5 @@
-//! What an author of plugins does, outside of this repository: `plugins new` for each kind of plugin, and the guide word
-//! by word. Cargo runs as it does for a stranger, but that it shares what is built already, and needs no network.
+//! What an author of plugins does, outside of this repository: `plugins new` for each kind of plugin. Cargo runs as it
+//! does for a stranger, but that it shares what is built already, and needs no network.
 
 mod guide;
 mod minors;

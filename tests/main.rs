@@ -3,8 +3,8 @@
 //!
 //! `lab::` needs network namespaces, `beam::` and `erlang::` need Erlang, a few of these Elixir, `dns::` needs Knot DNS,
 //! `minisign::` minisign, `browser::` Chromium, `prometheus::` Prometheus, `packaging::` shells and systemd, `authoring::`
-//! Cargo and a minute; where they are missing these tests fail and say so, and `make check` leaves them out. The rest
-//! needs loopback only.
+//! Cargo and a minute, `guide::` most of these and two; where they are missing these tests fail and say so, and `make
+//! check` leaves them out. The rest needs loopback only.
 #![cfg(test)]
 
 mod access;
@@ -23,6 +23,7 @@ mod exits;
 mod faults;
 mod formation;
 mod gossip_wire;
+mod guide;
 mod hooks;
 mod host;
 mod isolation;

@@ -16,11 +16,11 @@ const READERS: usize = 900;
 const STALLED: usize = 100;
 /// Nodes, all of which change in each round.
 const NODES: usize = 300;
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 2;
 /// What a change of a node weighs on the wire at least, in bytes: all of them are many times what a socket takes.
 const PADDING: usize = 600;
-/// What the host may have more after all of that, in KiB: a third of what those who never read would have kept.
-const GROWTH_KIB_MAX: u64 = 32 * 1024;
+/// What the host may have more after all of that, in KiB: a quarter of what those who never read would have kept.
+const GROWTH_KIB_MAX: u64 = 16 * 1024;
 
 /// Descriptors for both ends; the host is given as many as this process has.
 fn raise_open_files() {

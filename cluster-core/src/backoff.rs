@@ -4,6 +4,17 @@ use std::time::Duration;
 
 /// How long to wait between tries. The wait doubles with each failure from `first` up to `cap`; half of it is
 /// random, so that many who failed together do not come back together.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cluster_core::Backoff;
+///
+/// let backoff = Backoff::default();
+/// assert_eq!(backoff.wait(1, 1.0), Duration::from_millis(500));
+/// assert_eq!(backoff.wait(3, 0.0), Duration::from_secs(1));
+/// assert_eq!(backoff.wait(1_000, 1.0), Duration::from_secs(30));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The wait after the first failure.

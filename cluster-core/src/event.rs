@@ -59,6 +59,17 @@ word!(EventKind {
 pub struct Epoch(pub u64);
 
 /// A place in the log: everything up to `revision` is known. Written `EPOCH:REVISION`.
+///
+/// ```
+/// use cluster_core::{Cursor, Epoch};
+///
+/// let cursor = Cursor::parse("0192a5c7d1e8f402:17", Epoch(1))?;
+/// assert_eq!((cursor.revision, cursor.to_string().as_str()), (17, "0192a5c7d1e8f402:17"));
+/// // A bare revision is one of the current epoch.
+/// assert_eq!(Cursor::parse("17", Epoch(1))?.epoch, Epoch(1));
+/// assert!(Cursor::parse("yesterday", Epoch(1)).is_err());
+/// # Ok::<(), cluster_core::CursorError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The epoch of the log.

@@ -121,6 +121,33 @@ pub struct Snapshot {
     pub topologies: OrdMap<TopologyName, Arc<TopologyStatus>>,
 }
 
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The members that are up, the local node among them, in the order of their names.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::SystemTime};
+    ///
+    /// use cluster_core::{Attributes, Member, MemberState, NodeName, Snapshot};
+    ///
+    /// let member = |name: &str, state| {
+    ///     let name = NodeName::try_new(name).unwrap();
+    ///     let (addresses, topologies) = (Arc::default(), Arc::default());
+    ///     let (attributes, since) = (Attributes::default(), SystemTime::UNIX_EPOCH);
+    ///     Member { name, is_self: false, state, incarnation: None, addresses, attributes, topologies, since, reason: None }
+    /// };
+    /// let mut snapshot = Snapshot::default();
+    /// for member in [member("b@h", MemberState::Up), member("a@h", MemberState::Down)] {
+    ///     snapshot.members.insert(member.name.clone(), Arc::new(member));
+    /// }
+    /// assert_eq!(snapshot.up().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["b@h"]);
+    /// ```
+    pub fn up(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.values().filter(|member| member.state == MemberState::Up)
+    }
+}
+
 macro_rules! word {
     ($type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
         impl $type {

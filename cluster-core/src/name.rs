@@ -22,6 +22,14 @@ const TOPOLOGY_NAME_BYTES_MAX: usize = 64;
 pub struct NodeName(Arc<str>);
 
 /// The name of a topology: one configured group of nodes.
+///
+/// ```
+/// use cluster_core::TopologyName;
+///
+/// assert_eq!(TopologyName::try_new("shop")?.as_str(), "shop");
+/// assert!(TopologyName::try_new("").is_err());
+/// # Ok::<(), cluster_core::NameError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopologyName(Arc<str>);
 

@@ -14,6 +14,16 @@ pub enum Completeness {
 }
 
 /// A strategy's answer: the nodes that should be in the topology.
+///
+/// ```
+/// use cluster_core::{Node, View};
+///
+/// let view = View::complete([Node::try_new("b@h")?, Node::try_new("a@h")?]);
+/// assert_eq!(view.names(), ["a@h", "b@h"]);
+/// // Of who is not in a partial view nothing is known: `View::partial([])` says that nobody was asked about yet.
+/// assert_ne!(View::partial([]), View::complete([]));
+/// # Ok::<(), cluster_core::NameError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// Whether the list is all there is.
@@ -45,6 +55,16 @@ pub enum Report {
 }
 
 /// Flat records (see [`Node`](crate::Node)), sorted by name, each name once. Two lists are equal if their records are.
+///
+/// ```
+/// use cluster_core::{Node, NodeList};
+///
+/// let list: NodeList = [Node::try_new("a@h")?.address("10.0.0.7")].into_iter().collect();
+/// assert_eq!((list.len(), list.is_empty()), (1, false));
+/// // What crosses to a plugin or another process are its bytes.
+/// assert_eq!(NodeList::parse(list.as_bytes().to_owned())?, list);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct NodeList {
     bytes: Vec<u8>,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use cluster_core::{
-    Health, Now, TopologyName,
+    Health, NodeName, Now, TopologyName,
     membership::{ConnectorId, LinkInput, SUPERSEDED_MAX},
 };
 use cluster_sdk::abi::host::StopReason;
@@ -54,6 +54,21 @@ pub struct Changes {
 
 /// The word for topologies that run on.
 pub(crate) const UNCHANGED: &str = "unchanged";
+
+/// The keys that only a new start of the host can change, and whether two configurations differ there.
+pub(crate) const FIXED: &[(&str, Differs)] = &[
+    ("cluster", |one, other| one.cluster != other.cluster),
+    ("node.name", |one, other| node_name(one) != node_name(other)),
+    ("api", |one, other| one.api != other.api),
+    ("reload", |one, other| one.reload != other.reload),
+    ("state", |one, other| one.state != other.state),
+];
+
+type Differs = fn(&Config, &Config) -> bool;
+
+fn node_name(config: &Config) -> Option<&NodeName> {
+    config.node.as_ref().map(|node| &node.name)
+}
 
 /// What runs.
 #[derive(Debug, Default)]
@@ -147,15 +162,8 @@ impl Current {
 
     /// Whether a host can be changed to a configuration; else the keys that only a new start of it can change.
     pub(crate) fn can_become(&self, config: &Config) -> Result<(), Fixed> {
-        let name = |config: &Config| config.node.as_ref().map(|node| node.name.clone());
-        let differs = [
-            ("cluster", self.config.cluster != config.cluster),
-            ("node.name", name(&self.config) != name(config)),
-            ("api", self.config.api != config.api),
-            ("reload", self.config.reload != config.reload),
-            ("state", self.config.state != config.state),
-        ];
-        let fixed: Fixed = differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect();
+        let differs = FIXED.iter().filter(|(_, differs)| differs(&self.config, config));
+        let fixed: Fixed = differs.map(|(key, _)| *key).collect();
         if fixed.is_empty() { Ok(()) } else { Err(fixed) }
     }
 

@@ -42,6 +42,22 @@ pub const RETENTION_EVENTS_MAX: usize = 16_384;
 const COMMANDS_MAX: usize = 64;
 
 /// A running host. Dropping it stops it without waiting; see [`Host::stop`].
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// let members = host.wait_up(1).await.ok_or("it has ended")?;
+/// assert_eq!(members.up().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["app@127.0.0.1"]);
+/// assert_eq!(host.members().members.len(), 1);
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Host {
     handle: HostHandle,
@@ -52,6 +68,27 @@ pub struct Host {
 }
 
 /// Reads a running host. Cheap to clone; outlives the host, whose last state it then shows.
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = |attributes| Config::from_json(json!({ "node": { "name": "app@127.0.0.1", "attributes": attributes } }));
+/// let host = Host::builder(config(json!({}))?, Registry::new()).start()?;
+/// let handle = host.handle().clone();
+/// let changes = handle.apply(config(json!({ "zone": "eu-1" }))?, &mut Registry::new()).await?;
+/// assert!(changes.is_empty(), "no topology is another one");
+/// let told = handle.wait_until(|now| now.up().any(|member| member.attributes.get("zone") == Some("eu-1")));
+/// assert!(told.await.is_some());
+/// host.stop().await;
+/// // What it was last can be read on; there is nothing to wait for any more.
+/// assert_eq!(handle.log().snapshot().1.members.len(), 1);
+/// assert!(handle.wait_until(|now| now.members.is_empty()).await.is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct HostHandle {
     log: EventLog,
@@ -68,6 +105,24 @@ pub struct HostHandle {
 }
 
 /// What a host is made of, before it starts.
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, api::{ListenAddress, Listener}};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = tempfile::tempdir()?;
+/// let file = directory.path().join("cluster.toml");
+/// std::fs::write(&file, "cluster = \"shop\"\n")?;
+/// let loaded = Config::load(&file, &|_| None).map_err(cluster_host::config::Mistakes::from)?;
+/// let address = ListenAddress::parse(&format!("unix:{}/api.sock", directory.path().display()))?;
+/// let builder = Host::builder(loaded.config, Registry::new());
+/// let host = builder.listen(Listener::bind(&address)?).reload_from(&file).start()?;
+/// assert!(host.handle().reload().await?.changes.is_empty());
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct HostBuilder {
     config: Config,
@@ -112,6 +167,12 @@ impl Host {
         self.handle.log.subscribe(Start::Snapshot)
     }
 
+    /// Waits until so many members are up, the local node among them, and gives them as they are then; nothing where the host
+    /// ends before. Put [`tokio::time::timeout`] around it where waiting for ever is no use.
+    pub async fn wait_up(&self, members: usize) -> Option<Snapshot> {
+        self.handle.wait_until(|snapshot| snapshot.up().count() >= members).await
+    }
+
     /// Stops: the API first, then the strategies, which say that the node leaves unless it outlives the host, then the
     /// connectors, and at last the hooks, which deliver what has happened by then. What does not
     /// end within two seconds each is left behind.
@@ -132,6 +193,20 @@ impl HostHandle {
     #[must_use]
     pub fn log(&self) -> &EventLog {
         &self.log
+    }
+
+    /// Waits until the membership is so, and gives it as it is then; nothing where the host ends before. It is looked at after
+    /// each change that is published: what is so for a moment between two of them may be missed, which a subscription to
+    /// [`HostHandle::log`] does not.
+    pub async fn wait_until(&self, mut is_so: impl FnMut(&Snapshot) -> bool) -> Option<Snapshot> {
+        let mut changes = self.log.subscribe(Start::Snapshot);
+        loop {
+            changes.next().await?;
+            let (_, snapshot) = self.log.snapshot();
+            if is_so(&snapshot) {
+                return Some(snapshot);
+            }
+        }
     }
 
     /// One whose questions are answered by whoever has the other end.

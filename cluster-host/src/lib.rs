@@ -5,13 +5,12 @@
 //! embed it:
 //!
 //! ```no_run
-//! use cluster_host::{Config, Host, Registry};
+//! use cluster_host::{Config, Host, Registry, config::Mistakes};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let registry = Registry::scan("plugins".as_ref());
-//! let loaded = Config::load("cluster.toml".as_ref(), &|name| std::env::var(name).ok()).map_err(|all| {
-//!     all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-//! })?;
+//! let environment = |name: &str| std::env::var(name).ok();
+//! let loaded = Config::load("cluster.toml".as_ref(), &environment).map_err(Mistakes::from)?;
 //! let host = Host::builder(loaded.config, registry).start()?;
 //! let mut events = host.subscribe();
 //! while let Some(delivery) = events.next().await {
@@ -63,3 +62,12 @@ pub use host::{Host, HostBuilder, HostHandle, RETENTION_EVENTS_MAX};
 pub use plugin::Registry;
 pub use preview::Preview;
 pub use reload::{ReloadError, Reloaded};
+
+/// Pages whose examples are compiled and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../docs/embedding.md")]
+    struct Embedding;
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+}

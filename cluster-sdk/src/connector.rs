@@ -174,6 +174,45 @@ pub enum Operation {
 }
 
 /// The host, as a [`Connector`] sees it. Cheap to clone.
+///
+/// ```
+/// use cluster_sdk::{Connector, ConnectorContext, Node, NodeName, Outcome, Result, testing::TestHost};
+///
+/// # use cluster_sdk::{schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// /// Links that are lost as soon as they are made.
+/// struct Fragile(ConnectorContext);
+///
+/// impl Connector for Fragile {
+///     const NAME: &'static str = "fragile";
+///     type Config = Config;
+///
+///     async fn start(_: Config, ctx: ConnectorContext) -> Result<Self> {
+///         ctx.available();
+///         Ok(Self(ctx))
+///     }
+///
+///     async fn connect(&self, node: &Node) -> Outcome {
+///         self.0.count("made", 1);
+///         self.0.link_up(node.name());
+///         self.0.link_down(node.name(), "the other side has closed it");
+///         Outcome::Done
+///     }
+///
+///     async fn disconnect(&self, _: &NodeName) -> Outcome {
+///         Outcome::Done
+///     }
+/// }
+///
+/// let host = TestHost::connector::<Fragile>(serde_json::json!({}))?;
+/// let connect = cluster_sdk::Operation::Connect(Node::try_new("a@h")?);
+/// assert_eq!(host.perform(&connect)?, cluster_sdk::abi::host::OperationOutcome::Done);
+/// host.stop()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ConnectorContext {
     context: Context,

@@ -27,6 +27,40 @@ pub const COUNTERS_MAX: usize = 64;
 
 /// The host, as a [`Strategy`](crate::Strategy) or [`Discover`](crate::Discover) sees it. Cheap to clone; may be used
 /// from other threads; does nothing once the instance has ended.
+///
+/// ```
+/// use cluster_sdk::{Changes, Context, Node, Result, Strategy, View, testing::TestHost};
+///
+/// # use cluster_sdk::{schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// struct Watcher;
+///
+/// impl Strategy for Watcher {
+///     const NAME: &'static str = "watcher";
+///     type Config = Config;
+///
+///     async fn run(_: Config, ctx: Context) -> Result<()> {
+///         // First a whole list, then single changes.
+///         ctx.report(View::complete([Node::try_new("a@h")?, Node::try_new("b@h")?]))?;
+///         ctx.apply(Changes { removals: [Node::try_new("a@h")?].into_iter().collect(), ..Changes::default() })?;
+///         ctx.count("changes", 1);
+///         ctx.degraded("the source has ended its stream");
+///         // A last word, where the source wants one.
+///         ctx.stopping().await;
+///         Ok(())
+///     }
+/// }
+///
+/// let host = TestHost::strategy::<Watcher>(serde_json::json!({}))?;
+/// assert_eq!(host.next_view()?.names(), ["a@h", "b@h"]);
+/// let status = host.wait_for_status(|status| status.reason.is_some())?;
+/// assert_eq!(status.reason.as_deref(), Some("the source has ended its stream"));
+/// host.stop()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Context {
     shared: Arc<Shared>,
     /// Number of the local node that this clone has seen.

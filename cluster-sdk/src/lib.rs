@@ -106,6 +106,4 @@ pub use template::{
 mod pages {
     #[doc = include_str!("../../docs/writing-a-strategy.md")]
     struct Guide;
-    #[doc = include_str!("../../README.md")]
-    struct Readme;
 }

@@ -25,10 +25,12 @@ use cluster_core::{
     Vouched, membership::explain::Explanation,
 };
 use cluster_host::{
-    Registry, ReloadError, Reloaded,
+    HookInfo, Registry, ReloadError, Reloaded,
     api::{
         Activity, Answer, Forgotten, Limits, ListenAddress, Listener, PluginUse, Source, TopologyInfo, serve,
     },
+    metrics::Meters,
+    readiness::Readiness,
 };
 use rustix::{
     event::epoll,
@@ -203,7 +205,12 @@ impl Host {
                 let limits = Limits { keep_alive_interval: Duration::from_secs(3_600), ..Limits::default() };
                 let server = tokio::spawn(serve(
                     listener,
-                    Arc::new(Served(served, Arc::default())),
+                    Arc::new(Served {
+                        log: served,
+                        activity: Arc::default(),
+                        readiness: Readiness::default(),
+                        meters: Meters::new(SystemTime::UNIX_EPOCH, "bench"),
+                    }),
                     limits,
                     std::future::pending(),
                 ));
@@ -464,14 +471,19 @@ fn member(name: &str) -> Result<Member, Box<dyn Error>> {
 }
 
 /// A host that is a log.
-struct Served(EventLog, Arc<Activity>);
+struct Served {
+    log: EventLog,
+    activity: Arc<Activity>,
+    readiness: Readiness,
+    meters: Meters,
+}
 
 impl Source for Served {
     fn log(&self) -> &EventLog {
-        &self.0
+        &self.log
     }
     fn activity(&self) -> &Arc<Activity> {
-        &self.1
+        &self.activity
     }
     fn node(&self) -> Option<NodeName> {
         None
@@ -487,6 +499,18 @@ impl Source for Served {
     }
     fn plugins(&self) -> Answer<'_, (Arc<Registry>, Vec<PluginUse>)> {
         Box::pin(async { (Arc::default(), Vec::new()) })
+    }
+    fn hooks(&self) -> Vec<HookInfo> {
+        Vec::new()
+    }
+    fn alive(&self) -> Answer<'_, bool> {
+        Box::pin(async { true })
+    }
+    fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+    fn meters(&self) -> &Meters {
+        &self.meters
     }
     fn reload(&self, _dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
         Box::pin(async { Err(ReloadError::NoFile) })

@@ -12,6 +12,23 @@ use crate::event::{Cursor, Epoch};
 
 /// One subscriber's place in a log. It holds a number and no event, so it may sleep as long as it likes: what it
 /// misses beyond the retention is replaced by one [`Delivery::Resync`].
+///
+/// ```
+/// use cluster_core::{Delivery, Epoch, Log, LogOptions, Start};
+///
+/// let log = Log::new(LogOptions { epoch: Epoch(1), revision: 0, retention_events_max: 64 }, "nobody");
+/// let mut subscription = log.subscribe(Start::Now);
+/// log.publish(["a is up", "b is up"], "a and b");
+/// let Some(Delivery::Events(batch)) = subscription.try_next() else { panic!("events") };
+/// assert_eq!(batch.iter().collect::<Vec<_>>(), [(1, &"a is up"), (2, &"b is up")]);
+///
+/// // Who comes back with the cursor goes on there.
+/// let cursor = subscription.cursor();
+/// drop(subscription);
+/// log.publish(["a is down"], "b");
+/// let Some(Delivery::Events(batch)) = log.subscribe(Start::After(cursor)).try_next() else { panic!("events") };
+/// assert_eq!(batch.last(), 3);
+/// ```
 pub struct Subscription<E, S> {
     shared: Arc<Shared<E, S>>,
     position: Position,

@@ -71,6 +71,32 @@ pub struct MembershipOptions {
 }
 
 /// The membership. See the module documentation for how it is driven.
+///
+/// ```
+/// use std::time::{Instant, SystemTime};
+///
+/// use cluster_core::{
+///     Membership, Node, Now, Report, TopologyName, View,
+///     membership::{MembershipOptions, PrunePolicy, TopologySpec},
+/// };
+///
+/// let now = Now { instant: Instant::now(), wall: SystemTime::now() };
+/// let mut membership = Membership::new(MembershipOptions::default(), now);
+/// let shop = TopologyName::try_new("shop")?;
+/// let prune = PrunePolicy::default();
+/// membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 100 }, now);
+/// membership.strategy_started(&shop, now);
+/// membership.handle_report(&shop, Report::Reset(View::complete([Node::try_new("a@h")?])), now)?;
+///
+/// assert!(membership.take_effects().is_empty(), "without a connector there is nothing to be linked");
+/// let last = membership.take_events().pop().ok_or("an event")?;
+/// assert_eq!(last.revision, membership.snapshot().revision);
+/// assert_eq!(membership.snapshot().up().count(), 1);
+/// let node = Node::try_new("a@h")?.name().clone();
+/// assert_eq!(membership.explain(&node, now).ok_or("it is known")?.vouches.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// `examples/membership.rs` has it with links, retries and time.
 #[derive(Debug)]
 pub struct Membership {
     local: Option<Node>,

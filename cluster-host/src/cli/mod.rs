@@ -15,6 +15,7 @@ mod options;
 mod output;
 pub mod plugins;
 mod ready;
+mod reference;
 mod reload;
 mod run;
 pub mod strategies;
@@ -95,6 +96,8 @@ enum Command {
     Discover(discover::DiscoverArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    ConfigReference(reference::ReferenceArgs),
 }
 
 /// Run the daemon in the foreground until SIGTERM or SIGINT
@@ -195,6 +198,7 @@ fn dispatch(command: Command) -> ExitCode {
         Command::Discover(args) => print(|out| discover::discover(&args, out)),
         Command::Doctor(args) => print(|out| doctor::doctor(args, out)),
         Command::Completions(args) => print(|out| completions::run(&args, Cli::command(), out)),
+        Command::ConfigReference(args) => print(|out| reference::reference(&args, out)),
         Command::Members(args) => ask(async |out| members::run(args, out).await).into(),
         Command::Events(args) => ask(async |out| events::run(args, out).await).into(),
         Command::Explain(args) => ask(async |out| explain::run(args, out).await).into(),

@@ -26,10 +26,90 @@ struct Row {
 impl Options {
     /// The options that a schema describes: its properties, and those of the tables among them.
     pub(super) fn of(schema: &Value) -> Self {
+        Self::of_table(schema, schema)
+    }
+
+    /// The options of one table in a schema.
+    fn of_table(schema: &Value, table: &Value) -> Self {
         let mut rows = Vec::new();
-        add_rows(schema, schema, "", NESTING_MAX, &mut rows);
+        add_rows(schema, table, "", NESTING_MAX, &mut rows);
         Self(rows)
     }
+
+    /// The same as a table of Markdown. `applied` says of each option what has a change of it count; without it there
+    /// is no such column.
+    pub(super) fn markdown(&self, applied: Option<&dyn Fn(&str) -> &'static str>) -> String {
+        if self.0.is_empty() {
+            return "It has no options.\n".to_owned();
+        }
+        let mut lines = match applied {
+            Some(_) => "| option | type | default | a change counts | |\n|---|---|---|---|---|\n".to_owned(),
+            None => "| option | type | default | |\n|---|---|---|---|\n".to_owned(),
+        };
+        let cell = |text: &str| text.replace('|', "\\|");
+        let code = |text: &str| format!("`{}`", cell(text));
+        for Row { name, type_name, default, description } in &self.0 {
+            let default = match default.as_str() {
+                "required" | "-" => default.clone(),
+                value => code(value),
+            };
+            let applied = applied.map_or_else(String::new, |applied| format!(" {} |", applied(name)));
+            let (name, type_name) = (code(name), cell(type_name));
+            lines
+                .extend([format!("| {name} | {type_name} | {default} |{applied} {} |\n", cell(description))]);
+        }
+        lines
+    }
+}
+
+/// A part of a configuration: the options at its top, or of one table in it.
+pub(super) struct Section {
+    /// Empty for the top.
+    pub(super) key: String,
+    /// As it stands in a configuration: `[node]`, `[topologies.NAME]`, `[[on_event]]`.
+    pub(super) heading: String,
+    /// All that is said of it.
+    pub(super) description: String,
+    pub(super) options: Options,
+}
+
+/// The parts of what a schema describes, the options that are in no table first.
+pub(super) fn sections(schema: &Value) -> Vec<Section> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let mut top = Map::new();
+    let mut sections = Vec::new();
+    for (key, property) in properties.into_iter().flatten() {
+        let Some((table, heading)) = section_table(schema, key, property, REFERENCES_MAX) else {
+            top.insert(key.clone(), property.clone());
+            continue;
+        };
+        let description = [property, table].iter().find_map(|value| value.get("description")?.as_str());
+        let options = Options::of_table(schema, table);
+        let description = description.unwrap_or_default().to_owned();
+        sections.push(Section { key: key.clone(), heading, description, options });
+    }
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let top = serde_json::json!({ "properties": top, "required": required });
+    let options = Options::of_table(schema, &top);
+    let top = Section { key: String::new(), heading: String::new(), description: String::new(), options };
+    std::iter::once(top).chain(sections).collect()
+}
+
+/// The table that a key at the top is, one of many by name, or a list of them.
+fn section_table<'a>(
+    schema: &'a Value,
+    key: &str,
+    property: &'a Value,
+    references: usize,
+) -> Option<(&'a Value, String)> {
+    let named = property.get("additionalProperties").filter(|inner| inner.is_object());
+    if let Some((table, "")) = named.and_then(|inner| inner_table(schema, inner, references)) {
+        return Some((table, format!("[{key}.NAME]")));
+    }
+    inner_table(schema, property, references).map(|(table, sign)| match sign {
+        "" => (table, format!("[{key}]")),
+        _ => (table, format!("[[{key}]]")),
+    })
 }
 
 fn add_rows(schema: &Value, table: &Value, path: &str, nesting: usize, rows: &mut Vec<Row>) {
@@ -56,6 +136,7 @@ fn add_rows(schema: &Value, table: &Value, path: &str, nesting: usize, rows: &mu
             },
             description: description(schema, property),
         });
+        let inner = inner.or_else(|| Some((table_among_forms(schema, property, REFERENCES_MAX)?, "")));
         if let Some((inner, sign)) = inner {
             add_rows(schema, inner, &format!("{path}{sign}."), nesting, rows);
         }
@@ -83,6 +164,21 @@ fn inner_table<'a>(
         return inner_table(schema, items, references).map(|(table, _)| (table, "[]"));
     }
     property.get("properties").is_some().then_some((property, ""))
+}
+
+/// The only table among the forms that an option may have, as in `"never"` or a table.
+fn table_among_forms<'a>(schema: &'a Value, property: &'a Value, references: usize) -> Option<&'a Value> {
+    let references = references.checked_sub(1)?;
+    if let Some(target) = referred(schema, property) {
+        return table_among_forms(schema, target, references);
+    }
+    let forms = ["anyOf", "oneOf"].iter().find_map(|key| property.get(*key)?.as_array())?;
+    let table = |form| inner_table(schema, form, references).filter(|(_, sign)| sign.is_empty());
+    let mut tables = forms.iter().filter_map(table);
+    let (only, None) = (tables.next()?, tables.next()) else {
+        return None;
+    };
+    Some(only.0)
 }
 
 impl fmt::Display for Options {

@@ -13,6 +13,20 @@ use super::isolation::IsolationConfig;
 use crate::plugin::CONNECTOR_DEFAULT;
 
 /// What makes the links of a topology.
+///
+/// ```
+/// use cluster_host::{Config, config::ConnectConfig};
+/// use serde_json::json;
+///
+/// let config = Config::from_json(json!({
+///     "topologies": { "shop": { "strategy": "gossip", "connect": { "tcp": { "port": 9000 } } } },
+/// }))?;
+/// let connect = config.topologies.into_values().next().map(|topology| topology.connect).unwrap_or_default();
+/// assert_eq!(connect.name(), "tcp");
+/// assert_eq!(connect.connector().and_then(|tcp| tcp.config.get("port")), Some(&json!(9000)));
+/// assert_eq!(ConnectConfig::default().name(), "erlang");
+/// # Ok::<(), cluster_host::config::Mistakes>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConnectConfig {
     /// Nothing: being vouched for is all. `connect = "none"`.

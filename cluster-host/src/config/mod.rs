@@ -34,6 +34,7 @@ mod file;
 mod hooks;
 mod inline;
 mod isolation;
+mod mistakes;
 mod node;
 mod options;
 mod plugins;
@@ -68,6 +69,7 @@ pub use self::{
     file::CONFIG_BYTES_MAX,
     hooks::{EventName, HOOKS_MAX, HookConfig},
     isolation::{IsolationConfig, ProcessConfig, Variables},
+    mistakes::Mistakes,
     node::NodeConfig,
     options::{Options, Prune, Restart, Retry},
     plugins::{Hashes, PluginsConfig},
@@ -213,6 +215,18 @@ impl Default for ReloadConfig {
 impl Config {
     /// Reads a file. `env` looks up variables of the environment.
     ///
+    /// ```
+    /// use cluster_host::{Config, config::Mistakes};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let file = directory.path().join("cluster.toml");
+    /// std::fs::write(&file, "[node]\nname = \"app@${POD_IP}\"\n")?;
+    /// let environment = |name: &str| (name == "POD_IP").then(|| "10.0.0.7".to_owned());
+    /// let loaded = Config::load(&file, &environment).map_err(Mistakes::from)?;
+    /// assert_eq!(loaded.config.node.unwrap().name.as_str(), "app@10.0.0.7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Everything that is wrong with it, in the order of lines.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Vec<Problem>> {
@@ -231,6 +245,31 @@ impl Config {
     ) -> Result<Loaded, Vec<Problem>> {
         let (loaded, problems) = parse(path, text, env)?;
         if problems.is_empty() { Ok(loaded) } else { Err(sorted(problems)) }
+    }
+
+    /// A configuration that a program makes itself, in the shape of the file. `${VAR}` is not replaced in it, and relative
+    /// paths are those of the process. What plugins say of their part shows once they run, in the health of the topology.
+    ///
+    /// ```
+    /// use cluster_host::Config;
+    /// use serde_json::json;
+    ///
+    /// let config = Config::from_json(json!({
+    ///     "node": { "name": "app@127.0.0.1" },
+    ///     "topologies": { "office": { "strategy": "gossip", "connect": "none" } },
+    /// }))?;
+    /// assert_eq!(config.topologies.len(), 1);
+    ///
+    /// let mistakes = Config::from_json(json!({ "topologys": {}, "node": { "name": "app" } })).unwrap_err();
+    /// assert_eq!(mistakes.lines().len(), 2);
+    /// assert!(mistakes.to_string().contains("topologys: unknown key; did you mean `topologies`?"));
+    /// # Ok::<(), cluster_host::config::Mistakes>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_json(value: Value) -> Result<Self, Mistakes> {
+        Ok(cluster_sdk::config::parse(value)?)
     }
 
     /// What strategies and connectors are told of the local node.

@@ -20,6 +20,17 @@ const HASHES_MAX: usize = 16;
 const TRUSTED_KEYS_MAX: usize = 16;
 
 /// `[plugins]`. Where nothing is written every file may be loaded that only root and the host's user can write to.
+///
+/// ```
+/// use cluster_host::Config;
+/// use serde_json::json;
+///
+/// let plugins = |table| Config::from_json(json!({ "plugins": table })).map(|config| config.plugins);
+/// assert!(plugins(json!({}))?.allows_unpinned());
+/// let locked = plugins(json!({ "lock": "plugins.lock" }))?;
+/// assert!(locked.pins_anything() && !locked.allows_unpinned());
+/// # Ok::<(), cluster_host::config::Mistakes>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

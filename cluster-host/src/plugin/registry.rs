@@ -26,6 +26,21 @@ const CONNECTOR_DEFAULT_FILE: &str = "libstrategy_epmd.so";
 const REFUSED_SHOWN_MAX: usize = 3;
 
 /// The plugins that there are. None of their code has run.
+///
+/// ```
+/// use cluster_host::Registry;
+/// use cluster_sdk::OfferKind;
+///
+/// // A directory that is not there is no reason not to start: what is linked in works without.
+/// let registry = Registry::scan("/nonexistent".as_ref()).with_builtin(cluster_host::connectors::plugin())?;
+/// assert!(registry.problem().is_some() && registry.files().is_empty());
+/// let offers: Vec<_> = registry.offers().iter().map(|(offer, _)| offer.name.clone()).collect();
+/// assert_eq!(offers, ["exec", "tcp"]);
+/// let tcp = registry.find(OfferKind::Connector, "tcp")?;
+/// assert_eq!((tcp.identity().plugin.as_str(), tcp.path()), ("cluster-host", None));
+/// assert!(registry.find(OfferKind::Connector, "tpc").unwrap_err().to_string().contains("tcp"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Registry {
     directory: Option<PathBuf>,

@@ -17,6 +17,34 @@ use crate::{
 };
 
 /// Where the instance of a [`TestHost`] runs.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cluster_sdk::{Context, Discover, Node, Result, View, testing::Setting};
+///
+/// # use cluster_sdk::{schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// struct Here;
+///
+/// impl Discover for Here {
+///     const NAME: &'static str = "here";
+///     type Config = Config;
+///
+///     async fn discover(_: &Config, _: &Context) -> Result<View> {
+///         Ok(View::complete([Node::try_new("a@h")?]))
+///     }
+/// }
+///
+/// // By a clock that the test turns, an hour takes no time.
+/// let host = Setting::with_fake_clock().discover::<Here>(serde_json::json!({}))?;
+/// assert_eq!(host.next_view()?.names(), ["a@h"]);
+/// host.run_for(Duration::from_secs(3600))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Setting {
     /// The name of the topology.
