@@ -22,7 +22,7 @@ pub struct Event {
     /// The topology it happened in, where it was one.
     pub topology: Option<TopologyName>,
     /// Of [`EventKind::TopologyChanged`]: how the topology does afterwards; absent where it is gone. What is unclaimed
-    /// changes without an event.
+    /// and who is remembered changes without an event.
     pub status: Option<Arc<TopologyStatus>>,
     /// Why, where there is a reason to give.
     pub reason: Option<Arc<str>>,

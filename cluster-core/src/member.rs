@@ -175,7 +175,7 @@ pub(crate) use word;
 
 impl Snapshot {
     /// What there is after one more event. Whoever folds the events after any revision into the snapshot of that revision
-    /// has the snapshot at the end, but for what is [`TopologyStatus::unclaimed`], of which no event tells.
+    /// has the snapshot at the end, but for [`TopologyStatus::unclaimed`] and [`TopologyStatus::remembered`], of which no event tells.
     pub fn fold(&mut self, event: &Event) {
         match (&event.node, &event.member) {
             (Some(node), Some(member)) => drop(self.members.insert(node.clone(), Arc::clone(member))),

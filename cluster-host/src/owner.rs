@@ -109,7 +109,7 @@ impl Owner {
     /// Takes up what is remembered, now that all is there that a configuration asks for and nothing runs yet.
     pub(crate) fn recall(&mut self, sources: &Sources, remembered: &Sources) {
         let now = clock::now();
-        self.membership.recall(self.around.presence.is_awaited(), now);
+        self.membership.recall(remembered.keys(), self.around.presence.is_awaited(), now);
         for (topology, source) in remembered {
             if sources.get(topology).is_some_and(|now| now != source) {
                 self.membership.supersede(topology, now);

@@ -29,9 +29,14 @@ pub const REMEMBERED_MAX: Duration = Duration::from_secs(60);
 impl Membership {
     /// Takes up the members that the membership began with, once the connectors, the topologies and the local node, as far
     /// as it is known, are there, and before any of them runs. Whom only topologies vouched for that are not there any more goes; links that ended with the host
-    /// are down, and dialled as soon as their connectors run. A local node that was remembered stays if
+    /// are down, and dialled as soon as their connectors run. Of `topologies` was told before the restart. A local node that was remembered stays if
     /// `awaits_local`: somebody will tell who it is.
-    pub fn recall(&mut self, awaits_local: bool, now: Now) {
+    pub fn recall<'a>(
+        &mut self,
+        topologies: impl IntoIterator<Item = &'a TopologyName>,
+        awaits_local: bool,
+        now: Now,
+    ) {
         let members: Vec<Arc<Member>> = self.members.values().cloned().collect();
         for member in &members {
             if member.is_self && awaits_local && self.local.is_none() {
@@ -55,6 +60,11 @@ impl Membership {
         for member in &members {
             let cause = self.cause(member);
             self.settle(&member.name, &cause, now);
+        }
+        for name in topologies {
+            if !self.topologies.contains_key(name) {
+                self.publish_missing(name, now);
+            }
         }
         let names: Vec<TopologyName> = self.topologies.keys().cloned().collect();
         for name in names {

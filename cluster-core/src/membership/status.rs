@@ -42,6 +42,16 @@ impl Membership {
             }
             Some("the topology was removed".into())
         };
+        self.publish_topology(name, reason, now);
+    }
+
+    /// Tells that a topology is not there, of which was told before a restart.
+    pub(super) fn publish_missing(&mut self, name: &TopologyName, now: Now) {
+        self.publish_topology(name, Some("the topology is not configured any more".into()), now);
+    }
+
+    /// Tells how a topology is now.
+    fn publish_topology(&mut self, name: &TopologyName, reason: Option<Arc<str>>, now: Now) {
         self.revision = self.revision.saturating_add(1);
         self.events.push(Event {
             revision: self.revision,

@@ -492,11 +492,13 @@ fn topology_gone() {
                 0.0 node_down a down n=none: its topology is not configured any more
                 0.0 node_left a: its topology is not configured any more
                 0.0 node_updated b up v=up
+                0.0 topology_changed n: the topology is not configured any more
                 0.0 -> erl list
             the host is restarted without v
                 0.0 topology_changed w
                 0.0 node_down b down v=down: its topology is not configured any more
                 0.0 node_left b: its topology is not configured any more
+                0.0 topology_changed v: the topology is not configured any more
                 0.0 -> erl list
             erl up b
             unclaimed of w

@@ -207,7 +207,7 @@ impl World {
         }
         membership.set_presence(before.absence.clone().map_or(Ok(()), Err), now);
         membership.set_local(before.local.clone().unwrap(), now);
-        membership.recall(false, now);
+        membership.recall(before.topologies.keys(), false, now);
         self.membership = membership;
         self.buried.clear();
         self.answers.clear();
@@ -469,10 +469,11 @@ impl World {
         };
     }
 
-    /// Of the topologies, too, but for what is unclaimed, of which no event tells.
+    /// Of the topologies, too, but for what is unclaimed and who is only remembered, of which no event tells.
     fn check_statuses(&self, snapshot: &Snapshot) {
         let shown = |(name, status): (&TopologyName, &Arc<TopologyStatus>)| {
-            (name.clone(), TopologyStatus { unclaimed: Vec::new(), ..TopologyStatus::clone(status) })
+            let (unclaimed, remembered) = (Vec::new(), Vec::new());
+            (name.clone(), TopologyStatus { unclaimed, remembered, ..TopologyStatus::clone(status) })
         };
         let folded: BTreeMap<_, _> = self.folded_topologies.iter().map(shown).collect();
         let expected: BTreeMap<_, _> = snapshot.topologies.iter().map(shown).collect();

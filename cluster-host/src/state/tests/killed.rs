@@ -1,8 +1,8 @@
 //! A process that writes, killed at random moments. `STATE_KILLS=10000` in the environment sets how often.
 //!
 //! The process is this test executable once more, with the one test [`writes`]. It says on its standard output what it
-//! was told by the log, as any subscriber would be: what was said before the kill is what nobody may lose. A subscriber that keeps
-//! a cursor of its own goes beside [`tell`].
+//! was told by the log, as any subscriber would be: what was said before the kill is what nobody may lose. Beside that it
+//! has a hook, as a configuration names one, whose command writes down what it was given.
 
 use std::{
     env,
@@ -18,19 +18,29 @@ use std::{
 };
 
 use cluster_core::{Cursor, Start};
+use serde_json::json;
 
 use super::*;
+use crate::{
+    board::Board,
+    config::Config,
+    hooks::{HookInfo, Hooks},
+};
 
 const KILLS: &str = "STATE_KILLS";
 const KILLS_DEFAULT: usize = 250;
 const DIRECTORY: &str = "STATE_TEST_DIRECTORY";
 const CURSOR: &str = "STATE_TEST_CURSOR";
+/// Where the hook writes: beside the files of the state, which are told by their names.
+const DELIVERED: &str = "delivered";
 /// How long a process writes at most.
 const LIFE_MAX: Duration = Duration::from_millis(30);
 /// What a process says when it begins to write.
 const BEGUN: &str = "begun";
 /// Events that are on their way at most.
 const AHEAD_MAX: u64 = 64;
+/// Events after the cursor that the hook would have after a kill: fewer than are kept for it.
+const LAG_MAX: u64 = 200;
 /// So large that whoever resumes was never left behind.
 const LIMITS: Limits = Limits {
     journal_events_max: 50,
@@ -47,6 +57,7 @@ fn write(directory: &Path, cursor: Option<Cursor>, events_max: u64) {
     std::io::stdout().lock().write_all(format!("\n{BEGUN}\n").as_bytes()).unwrap();
     let mut publisher = publisher(opened, PATIENT);
     let log = publisher.log().clone();
+    let hook = Hook::start(directory, &log);
     let told = Arc::new(AtomicU64::new(now.revision));
     let subscription = log.subscribe(cursor.map_or(Start::Snapshot, Start::After));
     let teller = thread::spawn({
@@ -58,12 +69,92 @@ fn write(directory: &Path, cursor: Option<Cursor>, events_max: u64) {
         let events: Vec<_> = (now.revision + 1..=now.revision + random.u64(1..6)).map(event).collect();
         events.iter().for_each(|event| now.fold(event));
         publisher.publish(events, now.clone());
-        while told.load(Ordering::Relaxed) + AHEAD_MAX < now.revision {
+        let is_behind = || hook.lag(&log, |hook| hook.saved.unwrap()).is_none_or(|lag| lag > LAG_MAX);
+        while told.load(Ordering::Relaxed) + AHEAD_MAX < now.revision || is_behind() {
             thread::yield_now();
         }
     }
+    // A stop gives a hook two seconds, which is not always enough here.
+    while hook.lag(&log, |hook| hook.cursor) != Some(0) {
+        thread::yield_now();
+    }
     close(publisher);
     teller.join().unwrap();
+    hook.end();
+}
+
+/// A hook on a runtime of its own.
+struct Hook {
+    board: Arc<Board>,
+    works: thread::JoinHandle<()>,
+}
+
+// === impl Hook ===
+
+impl Hook {
+    /// One for each node that leaves, as its command takes longer than an event does.
+    fn start(directory: &Path, log: &EventLog) -> Self {
+        let file = directory.join(DELIVERED);
+        let command = ["sh", "-c", r#"echo "$CLUSTER_ID" >> "$0""#, file.to_str().unwrap()];
+        let config = Config::from_json(json!({
+            "state": { "directory": directory },
+            "on_event": [{ "name": "note", "command": command, "events": ["node_left"] }],
+        }));
+        let (config, log, board) = (config.unwrap(), log.clone(), Arc::new(Board::default()));
+        let (begin, begun) = mpsc::channel();
+        let works = thread::spawn({
+            let board = Arc::clone(&board);
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let mut hooks = Hooks::default();
+                    hooks.apply(&config, &log, &board);
+                    begin.send(()).unwrap();
+                    let mut events = log.subscribe(Start::Now);
+                    while events.next().await.is_some() {}
+                    hooks.stop().await;
+                });
+            }
+        });
+        // Before anything is published.
+        begun.recv().unwrap();
+        Self { board, works }
+    }
+
+    /// How many events there are after a cursor of the hook.
+    fn lag(&self, log: &EventLog, cursor: impl Fn(&HookInfo) -> Cursor) -> Option<u64> {
+        let infos = self.board.hooks.infos(log);
+        log.revision().checked_sub(cursor(infos.first()?).revision)
+    }
+
+    fn end(self) {
+        self.works.join().unwrap();
+    }
+}
+
+/// What the hook was given is each revision that is its own, in order, some of them once more after a kill, up to the
+/// last one or nearly so.
+#[track_caller]
+fn check_delivered(directory: &Path, epoch: Epoch, to: u64) {
+    let text = std::fs::read_to_string(directory.join(DELIVERED)).unwrap_or_default();
+    let mut next = own_revision(1);
+    for line in text.lines() {
+        let at = Cursor::parse(line, FRESH).unwrap();
+        assert_eq!(at.epoch, epoch);
+        assert!(at.revision <= next, "{line} is given before {next}");
+        if at.revision == next {
+            next = own_revision(next + 1);
+        }
+    }
+    assert!(next > to, "{next} was not given");
+}
+
+/// The next one of these that the hook is for.
+fn own_revision(mut revision: u64) -> u64 {
+    while event(revision).kind != EventKind::NodeLeft {
+        revision += 1;
+    }
+    revision
 }
 
 /// Says what it is told, until the log ends.
@@ -98,6 +189,7 @@ fn writes() {
         write(directory.path(), None, 500);
         let opened = Opened::open(directory.path(), identity(), LIMITS, FRESH).unwrap();
         assert!(opened.snapshot.revision >= 500);
+        check_delivered(directory.path(), opened.epoch, opened.snapshot.revision);
         check_is(&opened, opened.epoch, opened.snapshot.revision);
     }
 }
@@ -138,7 +230,7 @@ fn kill(mut child: Child, life: Duration, is_early: bool) -> Vec<String> {
 }
 
 /// Whatever the moment in which the process is killed: what there is can be loaded, the epoch goes on, nothing that was
-/// told is lost, and whoever resumes sees each event once.
+/// told is lost, whoever resumes sees each event once, and a hook each that is its own, in order.
 #[test]
 fn at_random_moments() {
     let kills = env::var(KILLS).map_or(KILLS_DEFAULT, |kills| kills.parse().unwrap());
@@ -182,6 +274,9 @@ fn at_random_moments() {
         check_events(&opened);
     }
     let revision = members.revision;
+    // The last one is left alone, and all is delivered.
+    write(directory.path(), cursor, 1);
+    check_delivered(directory.path(), cursor.unwrap().epoch, revision);
     println!(
         "{kills} kills, {revision} events; {in_vain} before anything was told, {beyond} with events on disk that were not told"
     );
