@@ -203,6 +203,18 @@ fn add_events(page: &mut Page, source: &dyn Source) {
         "Subscribers of the events.",
         [([], float(source.log().subscribers() as u64))],
     );
+    let activity = source.activity();
+    page.gauge(
+        "cluster_subscriber_lag_events",
+        "Events that the slowest subscriber of the API has not been sent yet.",
+        [([], float(activity.lag_max(source.log().revision())))],
+    );
+    let requests = activity.requests();
+    page.counter(
+        "cluster_api_requests_total",
+        "Requests to the API, by outcome.",
+        requests.map(|(outcome, count)| ([("outcome", outcome.as_str())], count)),
+    );
 }
 
 fn add_plugins(page: &mut Page, source: &dyn Source, topologies: &[TopologyInfo]) {
