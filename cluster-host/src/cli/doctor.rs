@@ -13,18 +13,18 @@ use cluster_sdk::{ConfigDuration, Verdict};
 use serde::Serialize;
 
 use super::{
-    Exit, complain,
+    ApiArgs, Exit, complain,
     output::{Cell, Colour, Table, plain},
     plugins::{self, DirectoryArgs},
 };
 use crate::{
-    client::ApiAddress,
     doctor::{self, Examination, Ladder, Step},
     logging::{self, LogFormat, LogLevel},
 };
 
 const EXAMPLES: &str = "\
-It needs the configuration, and no daemon; where the daemon runs its evidence is used. Strategies run alone and announce
+It needs the configuration, and no daemon; where the daemon runs its evidence is used. It is looked for where --api or
+else the configuration says. Strategies run alone and announce
 nothing. Nothing is linked, but that the connector erlang ends its proof of the cookie as a hidden node that is gone at once.
 
 Examples:
@@ -49,11 +49,10 @@ pub(super) struct DoctorArgs {
     /// The only node to look at: name@host
     #[arg(long, value_name = "NODE", value_parser = |name: &str| NodeName::try_new(name))]
     node: Option<NodeName>,
-    /// Where the daemon listens [default: where the configuration says]
-    #[arg(long, value_name = "unix:PATH|URL", env = "CLUSTER_HOST_API", hide_env_values = true)]
-    api: Option<ApiAddress>,
+    #[command(flatten)]
+    api: ApiArgs,
     /// Do not ask the daemon; that it does not run is well
-    #[arg(long, conflicts_with = "api")]
+    #[arg(long, conflicts_with = "address")]
     without_daemon: bool,
     /// How long each strategy and each question to a connector may take
     #[arg(long, value_name = "DURATION", default_value = "10s")]
@@ -84,11 +83,13 @@ pub(super) fn doctor(args: DoctorArgs, out: &mut dyn Write) -> Result<ExitCode> 
     logging::init(LogFormat::default(), args.log_level)?;
     // What is wrong with the directory is told where a topology needs something from it.
     let mut registry = plugins::registry(&args.directory.plugins)?;
+    let (api, credentials) = args.api.parts();
     let asked = Examination {
         config: args.config,
         topology: args.topology,
         node: args.node,
-        api: args.api,
+        api,
+        credentials,
         without_daemon: args.without_daemon,
         within: args.timeout.get(),
     };

@@ -150,9 +150,13 @@ struct ApiArgs {
 impl ApiArgs {
     /// A client of the daemon that is meant.
     fn client(self) -> Result<Client, Failure> {
-        let Self { address, token_file, ca, cert, key } = self;
-        let files = CredentialFiles { token: token_file, ca, certificate: cert.zip(key) };
+        let (address, files) = self.parts();
         Ok(Client::new(address).with_credentials(&files)?)
+    }
+
+    fn parts(self) -> (Option<ApiAddress>, CredentialFiles) {
+        let Self { address, token_file, ca, cert, key } = self;
+        (address, CredentialFiles { token: token_file, ca, certificate: cert.zip(key) })
     }
 }
 

@@ -30,7 +30,7 @@ use self::{
     topology::Patient,
 };
 use crate::{
-    client::{ApiAddress, Client},
+    client::{ApiAddress, Client, CredentialFiles},
     config::Loaded,
     plugin::Registry,
 };
@@ -46,6 +46,8 @@ pub(crate) struct Examination {
     pub(crate) node: Option<NodeName>,
     /// Where the daemon is, if not where the configuration has it.
     pub(crate) api: Option<ApiAddress>,
+    /// What it is shown.
+    pub(crate) credentials: CredentialFiles,
     /// Whether the daemon's absence is nothing to speak of.
     pub(crate) without_daemon: bool,
     /// How long a strategy may take, and a connector for each question.
@@ -80,7 +82,10 @@ pub(crate) async fn examine(asked: &Examination, registry: &mut Registry) -> Res
         Daemon::NotAsked
     } else {
         let listens = loaded.config.api.listen.clone().map(ApiAddress::from);
-        Daemon::ask(&Client::new(asked.api.clone().or(listens))).await
+        match Client::new(asked.api.clone().or(listens)).with_credentials(&asked.credentials) {
+            Ok(client) => Daemon::ask(&client).await,
+            Err(error) => Daemon::Away(error.to_string()),
+        }
     };
     let patient = Patient { loaded: &loaded, registry, daemon: &daemon, asked };
     let found = join_all(topologies.iter().map(|name| patient.examine(name))).await;
