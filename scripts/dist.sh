@@ -29,8 +29,10 @@ flags=(
 )
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
-# C of dependencies likewise.
-export CFLAGS="-ffile-prefix-map=$PWD=/build/libcluster-rs -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/build/cargo -ffile-prefix-map=$CARGO_TARGET_DIR=/build/target"
+# C of dependencies likewise; a folder may have a space in its name.
+prefixes=("$PWD=/build/libcluster-rs" "${CARGO_HOME:-$HOME/.cargo}=/build/cargo" "$CARGO_TARGET_DIR=/build/target")
+CFLAGS=$(printf -- '-ffile-prefix-map=%q ' "${prefixes[@]}")
+export CFLAGS CC_SHELL_ESCAPED_FLAGS=1
 # The host does not look for the checkout that it was built from.
 export CLUSTER_HOST_DIST=1
 
