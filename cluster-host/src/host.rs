@@ -1,5 +1,7 @@
 //! The host as a value: built from a configuration and the plugins there are, started, read, stopped.
 
+mod source;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -7,23 +9,21 @@ use std::{
 };
 
 use cluster_core::{
-    Epoch, Event, EventLog, LogOptions, Membership, NodeName, Snapshot, Start, Subscription,
-    membership::{MembershipOptions, explain::Explanation},
+    Epoch, Event, EventLog, LogOptions, Membership, Snapshot, Start, Subscription,
+    membership::MembershipOptions,
 };
-use cluster_sdk::OfferKind;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
 use crate::{
-    api::{self, Activity, Answer, Forgotten, Limits, Listener, PluginUse, Source, TopologyInfo},
+    api::{self, Activity, Limits, Listener},
     assembly::{Assembly, StartError},
-    board::{Board, Entry},
+    board::Board,
     changes::Changes,
     clock,
     config::Config,
-    hooks::HookInfo,
     inbox::Inbox,
     metrics::Meters,
     owner::{Command, Owner},
@@ -31,7 +31,7 @@ use crate::{
     presence::{Presence, incarnation_at},
     readiness::Readiness,
     reload::{self, Files, ReloadError, Reloaded},
-    state::{self, Identity, Opened, Publisher, StateHealth},
+    state::{self, Identity, Opened, Publisher},
     unit::Surroundings,
     watch::Watch,
 };
@@ -286,101 +286,6 @@ impl HostHandle {
     }
 }
 
-impl Source for HostHandle {
-    fn log(&self) -> &EventLog {
-        &self.log
-    }
-
-    fn activity(&self) -> &Arc<Activity> {
-        &self.activity
-    }
-
-    fn node(&self) -> Option<NodeName> {
-        self.board.node()
-    }
-
-    fn state(&self) -> StateHealth {
-        self.state.health()
-    }
-
-    fn topologies(&self) -> Vec<TopologyInfo> {
-        let (_, snapshot) = self.log.snapshot();
-        let entries = self.board.entries();
-        let infos = entries.into_iter().filter_map(|(name, entry)| {
-            let status = snapshot.topologies.get(&name)?.as_ref().clone();
-            let Entry {
-                strategy, plugin, connector, counters, restarts, last_report, last_view, errors, ..
-            } = entry;
-            Some(TopologyInfo {
-                name,
-                strategy,
-                plugin,
-                connector,
-                status,
-                counters,
-                restarts,
-                last_report,
-                last_view,
-                errors,
-            })
-        });
-        infos.collect()
-    }
-
-    fn hooks(&self) -> Vec<HookInfo> {
-        self.board.hooks.infos(&self.log)
-    }
-
-    fn explain(&self, name: NodeName) -> Answer<'_, Option<Explanation>> {
-        Box::pin(async move {
-            let (answer, explanation) = oneshot::channel();
-            self.commands.send(Command::Explain(name, answer)).await.ok()?;
-            explanation.await.ok().flatten()
-        })
-    }
-
-    fn forget(&self, name: NodeName) -> Answer<'_, Option<Forgotten>> {
-        Box::pin(async move {
-            let (answer, forgotten) = oneshot::channel();
-            self.commands.send(Command::Forget(name, answer)).await.ok()?;
-            forgotten.await.ok().flatten()
-        })
-    }
-
-    fn plugins(&self) -> Answer<'_, (Arc<Registry>, Vec<PluginUse>)> {
-        Box::pin(async move {
-            let registry = match &self.files {
-                Some(files) => files.registry().await,
-                None => Arc::clone(&self.registry),
-            };
-            let uses = self.board.entries().into_iter().flat_map(|(topology, entry)| {
-                let parts = [(OfferKind::Strategy, entry.strategy), (OfferKind::Connector, entry.connector)];
-                parts.map(|(kind, name)| PluginUse { topology: topology.clone(), kind, name })
-            });
-            (registry, uses.collect())
-        })
-    }
-
-    fn reload(&self, dry_run: bool) -> Answer<'_, Result<Reloaded, ReloadError>> {
-        Box::pin(async move { if dry_run { self.dry_run().await } else { Self::reload(self).await } })
-    }
-
-    fn alive(&self) -> Answer<'_, bool> {
-        Box::pin(async move {
-            let (answer, alive) = oneshot::channel();
-            self.commands.send(Command::Ping(answer)).await.is_ok() && alive.await.is_ok()
-        })
-    }
-
-    fn readiness(&self) -> &Readiness {
-        &self.readiness
-    }
-
-    fn meters(&self) -> &Meters {
-        &self.meters
-    }
-}
-
 // === impl HostBuilder ===
 
 impl HostBuilder {
@@ -430,7 +335,6 @@ impl HostBuilder {
             local: None,
         };
         let membership = Membership::new(options, now);
-        let sources = state::sources(&assembly);
         let remembered = opened.as_ref().map(|opened| opened.sources.clone());
         let publisher = publisher(opened, fresh, random.fork())?;
         let log = publisher.log().clone();
@@ -450,7 +354,7 @@ impl HostBuilder {
         let mut owner = Owner::new(membership, publisher, around, random);
         let _all_is_new = owner.apply(&assembly);
         if let Some(remembered) = remembered {
-            owner.recall(&sources, &remembered);
+            owner.recall(&state::sources(&assembly), &remembered);
         }
         owner.hand_on();
         let (stop, stopping) = watch::channel(false);

@@ -9,7 +9,7 @@ use clap::Args;
 use cluster_core::NodeName;
 use hyper::StatusCode;
 
-use super::{ApiArgs, Exit, Failure, complain, explain::hint};
+use super::{ApiArgs, Exit, Failure, complain, explain::hint, show};
 use crate::{
     api::json::Forgotten,
     client::{ClientError, encode},
@@ -54,14 +54,7 @@ pub(super) async fn run(args: ForgetArgs, out: &mut dyn Write) -> Result<Exit, F
         }
         answer => answer?,
     };
-    if args.json {
-        out.write_all(&body)?;
-        writeln!(out)?;
-    } else {
-        print(out, &client.read(&body)?)?;
-    }
-    out.flush()?;
-    Ok(Exit::Done)
+    show(out, &body, args.json, |out| Ok(print(out, &client.read(&body)?)?))
 }
 
 /// What was done, and where nothing was.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, headline, until},
+    show,
 };
 use crate::{
     api::json::{Hook, Hooks},
@@ -30,15 +31,10 @@ pub(super) struct HooksArgs {
 pub(super) async fn run(args: HooksArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = args.api.client()?;
     let body = client.bytes("/v1/hooks").await?;
-    if args.json {
-        out.write_all(&body)?;
-        writeln!(out)?;
-    } else {
+    show(out, &body, args.json, |out| {
         let answer: Hooks<'_> = client.read(&body)?;
-        print(out, &answer.hooks, clock::now().wall, Colour::of_stdout())?;
-    }
-    out.flush()?;
-    Ok(Exit::Done)
+        Ok(print(out, &answer.hooks, clock::now().wall, Colour::of_stdout())?)
+    })
 }
 
 /// A table. The reason is that of what fails now; what has failed before and is mended is in the JSON.

@@ -11,7 +11,7 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, plain},
-    watch,
+    show, watch,
 };
 use crate::{
     api::json::{Member, Members, Vouched},
@@ -46,15 +46,10 @@ pub(super) async fn run(args: MembersArgs, out: &mut dyn Write) -> Result<Exit, 
         return watch::run(client, args.json, out).await;
     }
     let body = client.bytes("/v1/members").await?;
-    if args.json {
-        out.write_all(&body)?;
-        writeln!(out)?;
-    } else {
+    show(out, &body, args.json, |out| {
         let answer: Members<'_> = client.read(&body)?;
-        print(out, &answer.members, clock::now().wall, Colour::of_stdout())?;
-    }
-    out.flush()?;
-    Ok(Exit::Done)
+        Ok(print(out, &answer.members, clock::now().wall, Colour::of_stdout())?)
+    })
 }
 
 pub(super) fn print(

@@ -250,6 +250,23 @@ fn ask(question: impl AsyncFnOnce(&mut dyn Write) -> Result<Exit, Failure>) -> E
     })
 }
 
+/// Prints an answer of the daemon: as it came, or for people.
+fn show(
+    out: &mut dyn Write,
+    body: &[u8],
+    as_json: bool,
+    print: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+) -> Result<Exit, Failure> {
+    if as_json {
+        out.write_all(body)?;
+        writeln!(out)?;
+    } else {
+        print(out)?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
 /// Tells what went wrong.
 pub(super) fn complain(error: &dyn std::fmt::Display) {
     eprintln!("cluster-host: {error}");

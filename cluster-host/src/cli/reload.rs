@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::{ApiArgs, Exit, Failure, output::plain};
+use super::{ApiArgs, Exit, Failure, output::plain, show};
 use crate::api::json::{Preview, Reload};
 
 const EXAMPLES: &str = "\
@@ -35,14 +35,7 @@ pub(super) struct ReloadArgs {
 pub(super) async fn run(args: ReloadArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = args.api.client()?;
     let body = client.post(&format!("/v1/reload?dry_run={}", args.dry_run)).await?;
-    if args.json {
-        out.write_all(&body)?;
-        writeln!(out)?;
-    } else {
-        print(out, &client.read(&body)?)?;
-    }
-    out.flush()?;
-    Ok(Exit::Done)
+    show(out, &body, args.json, |out| Ok(print(out, &client.read(&body)?)?))
 }
 
 /// What was changed, a line for each topology, and for each of its members.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::{
     ApiArgs, Exit, Failure,
     output::{Cell, Colour, Table, age, all_lines, headline, pairs, plain},
+    show,
 };
 use crate::{
     api::json::{Topologies, Topology},
@@ -30,15 +31,10 @@ pub(super) struct TopologiesArgs {
 pub(super) async fn run(args: TopologiesArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = args.api.client()?;
     let body = client.bytes("/v1/topologies").await?;
-    if args.json {
-        out.write_all(&body)?;
-        writeln!(out)?;
-    } else {
+    show(out, &body, args.json, |out| {
         let answer: Topologies<'_> = client.read(&body)?;
-        print(out, &answer.topologies, clock::now().wall, Colour::of_stdout())?;
-    }
-    out.flush()?;
-    Ok(Exit::Done)
+        Ok(print(out, &answer.topologies, clock::now().wall, Colour::of_stdout())?)
+    })
 }
 
 /// A table, and below it what only some topologies have.
