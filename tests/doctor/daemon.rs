@@ -52,7 +52,7 @@ fn older_configuration() {
     patient.examine_with(&["--api", &api]).check_well();
 }
 
-/// It runs beside another node than the configuration has.
+/// It runs beside another node than the configuration has: what it knows of itself is not taken for this node's.
 #[test]
 fn of_another_node() {
     let lan = Lan::new();
@@ -61,11 +61,9 @@ fn of_another_node() {
     let patient = Patient::new(&lan.config(A, FAST), lan.plugins.path());
     let diagnosis = patient.examine_with(&["--api", &hosts[1].api()]);
     diagnosis.hide(&hosts[1].socket().display(), "SOCKET").check(&expect![[r#"
-        fail same name [lan] 2 nodes announce the name a@127.0.0.1, from 127.0.0.1
-          fix: give each node a name of its own in [node]
         fail daemon [] the daemon at unix:SOCKET runs beside b@127.0.0.1, not a@127.0.0.1
           fix: say with --api where the daemon of this configuration listens, or with --config what it runs
-        broken at same name (lan): 2 nodes announce the name a@127.0.0.1, from 127.0.0.1; to mend it: give each node a name of its own in [node].
+        broken at daemon: the daemon at unix:SOCKET runs beside b@127.0.0.1, not a@127.0.0.1; to mend it: say with --api where the daemon of this configuration listens, or with --config what it runs.
     "#]]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster_core::TopologyName;
+use cluster_core::{NodeName, TopologyName};
 use cluster_sdk::Rung;
 
 use super::ladder::{Ladder, Place, Stage, cause_and_fix};
@@ -22,6 +22,8 @@ pub(super) enum Daemon {
     NotAsked,
     /// It gives no answer, for this reason.
     Away(String),
+    /// It runs beside another node, so that nothing it knows is about this one.
+    OfAnother { address: String, this: String, own: NodeName },
     /// It is there.
     There(Box<Known>),
 }
@@ -41,17 +43,23 @@ pub(super) struct Known {
 // === impl Daemon ===
 
 impl Daemon {
-    pub(super) async fn ask(client: &Client) -> Self {
-        match Known::ask(client).await {
-            Ok(known) => Self::There(Box::new(known)),
-            Err(error) => Self::Away(error.to_string()),
+    pub(super) async fn ask(client: &Client, own: Option<&NodeName>) -> Self {
+        let known = match Known::ask(client).await {
+            Ok(known) => known,
+            Err(error) => return Self::Away(error.to_string()),
+        };
+        match (own, known.members.this.as_deref()) {
+            (Some(own), Some(this)) if own.as_str() != this => {
+                Self::OfAnother { this: this.to_owned(), own: own.clone(), address: known.address }
+            }
+            _ => Self::There(Box::new(known)),
         }
     }
 
     fn known(&self) -> Option<&Known> {
         match self {
             Self::There(known) => Some(known),
-            Self::NotAsked | Self::Away(_) => None,
+            Self::NotAsked | Self::Away(_) | Self::OfAnother { .. } => None,
         }
     }
 
@@ -90,6 +98,11 @@ impl Daemon {
                 } else {
                     fix
                 };
+                return ladder.add(Stage::Daemon, &place, Rung::fail("daemon", evidence, fix));
+            }
+            Self::OfAnother { address, this, own } => {
+                let evidence = format!("the daemon at {address} runs beside {this}, not {own}");
+                let fix = "say with --api where the daemon of this configuration listens, or with --config what it runs";
                 return ladder.add(Stage::Daemon, &place, Rung::fail("daemon", evidence, fix));
             }
             Self::There(known) => known,
@@ -134,15 +147,7 @@ impl Known {
 
     /// Whether it runs what the file says.
     fn of_configuration(&self, loaded: &Loaded) -> Rung {
-        let own = loaded.config.node.as_ref().map(|node| node.name.as_str());
-        let (address, this) = (&self.address, self.members.this.as_deref());
-        if let (Some(own), Some(this)) = (own, this)
-            && own != this
-        {
-            let evidence = format!("the daemon at {address} runs beside {this}, not {own}");
-            let fix = "say with --api where the daemon of this configuration listens, or with --config what it runs";
-            return Rung::fail("daemon", evidence, fix);
-        }
+        let address = &self.address;
         let known = |name: &&str| self.topologies.contains_key(*name);
         let missing: Vec<&str> =
             loaded.config.topologies.keys().map(TopologyName::as_str).filter(|name| !known(name)).collect();

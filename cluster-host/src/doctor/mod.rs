@@ -83,7 +83,10 @@ pub(crate) async fn examine(asked: &Examination, registry: &mut Registry) -> Res
     } else {
         let listens = loaded.config.api.listen.clone().map(ApiAddress::from);
         match Client::new(asked.api.clone().or(listens)).with_credentials(&asked.credentials) {
-            Ok(client) => Daemon::ask(&client).await,
+            Ok(client) => {
+                let own = loaded.config.node.as_ref().map(|node| &node.name);
+                Daemon::ask(&client, own).await
+            }
             Err(error) => Daemon::Away(error.to_string()),
         }
     };
