@@ -201,12 +201,12 @@ impl Following {
         serde_json::from_str(&self.lines.next().expect("another event").unwrap()).unwrap()
     }
 
-    /// Reads up to the event of this type about the node.
-    fn until(&mut self, kind: &str, node: &str) -> Vec<Value> {
+    /// Reads up to the event of this type about the node, or about none.
+    fn until(&mut self, kind: &str, node: Option<&str>) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
             let event = self.next();
-            let found = event["type"] == kind && event["node"] == node;
+            let found = event["type"] == kind && event["node"].as_str() == node;
             events.push(event);
             if found {
                 return events;
@@ -233,15 +233,54 @@ fn follow() {
     assert_eq!(first["type"], "resync");
     let bob = lan.start(BOB, "");
     let mut seen = vec![first];
-    seen.extend(following.until("node_up", BOB));
+    seen.extend(following.until("node_up", Some(BOB)));
     let cursor = seen.last().unwrap()["cursor"].as_str().unwrap().to_owned();
     drop(following);
     assert!(bob.terminate().success());
     alice.wait_up(&[ALICE]);
-    let missed = Following::start(&alice, Some(&cursor)).until("node_left", BOB);
+    let missed = Following::start(&alice, Some(&cursor)).until("node_left", Some(BOB));
     let seen = seen.iter().chain(&missed).map(|event| event["revision"].as_u64().unwrap());
     let seen: Vec<u64> = seen.collect();
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+}
+
+/// It goes on through the end of the daemon and its return: with what is remembered each event comes once, without there
+/// is one resync.
+#[test]
+fn follow_through_restarts() {
+    let lan = Lan::new();
+    for is_remembered in [true, false] {
+        let state = tempfile::tempdir().unwrap();
+        let state = format!("[state]\ndirectory = {:?}\n", state.path().join("state"));
+        let state = if is_remembered { state } else { String::new() };
+        let mut alice = lan.start_with(format!("{}{state}", lan.config(ALICE, "")));
+        alice.wait_up(&[ALICE]);
+        let mut following = Following::start(&alice, None);
+        let bob = lan.start(BOB, "");
+        let mut seen = following.until("node_up", Some(BOB));
+        for is_killed in [true, false] {
+            if is_killed {
+                alice.kill();
+            } else {
+                assert!(alice.terminate().success());
+            }
+            alice.restart();
+            alice.wait_up(&[ALICE, BOB]);
+            if !is_remembered {
+                seen.extend(following.until("resync", None));
+            }
+        }
+        assert!(bob.terminate().success());
+        seen.extend(following.until("node_left", Some(BOB)));
+        let resyncs = seen.iter().filter(|event| event["type"] == "resync").count();
+        assert_eq!(resyncs, if is_remembered { 1 } else { 3 }, "{seen:#?}");
+        for pair in seen.windows(2) {
+            if pair[1]["type"] != "resync" {
+                assert_eq!(pair[0]["epoch"], pair[1]["epoch"], "{pair:#?}");
+                assert_eq!(pair[0]["revision"].as_u64().unwrap() + 1, pair[1]["revision"], "{pair:#?}");
+            }
+        }
+    }
 }
 
 /// `explain` tells of a member why it is one, and says with its exit code that it knows nothing of a stranger.

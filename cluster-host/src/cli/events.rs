@@ -5,17 +5,22 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{
-    ApiArgs, Exit, Failure, complain,
+    ApiArgs, Exit, Failure,
+    follow::{Complaints, Follower, News},
     output::{Colour, count, headline},
 };
-use crate::api::json::{Event, Member, Precision};
+use crate::{
+    api::json::{Event, Member, Precision},
+    client::SseEvent,
+};
 
 /// Show what happens to the members, one line per event
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The first line is a resync: the members as they are. With --since it is the next event
 after that cursor, or a resync where the daemon does not know the cursor any more.
-Without --follow the command prints what there is and ends.
+Without --follow the command prints what there is and ends. With it, it goes on through
+the end of the daemon and its return, and misses no event that the daemon still has.
 
 Examples:
   cluster-host events --follow
@@ -37,26 +42,34 @@ pub(super) struct EventsArgs {
 
 pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let client = args.api.client()?;
-    let mut events = client.events(args.since.as_deref(), args.follow).await?;
     let colour = Colour::of_stdout();
-    let mut cursor = None;
-    while let Some(event) = events.next_event().await? {
+    let mut tell = |event: &SseEvent| -> Result<(), Failure> {
         if args.json {
             writeln!(out, "{}", event.data)?;
         } else {
             print(out, &client.read(event.data.as_bytes())?, colour)?;
         }
         // Others wait for the line, whether this is a terminal or a pipe.
-        out.flush()?;
-        cursor = Some(event.id);
-    }
+        Ok(out.flush()?)
+    };
     if !args.follow {
+        let mut events = client.events(args.since.as_deref(), false).await?;
+        while let Some(event) = events.next_event().await? {
+            tell(&event)?;
+        }
         return Ok(Exit::Done);
     }
-    let resume =
-        cursor.or(args.since).map(|cursor| format!("; resume with --since {cursor}")).unwrap_or_default();
-    complain(&format!("the daemon stopped{resume}"));
-    Ok(Exit::Unreachable)
+    let mut follower = Follower::begin(client.clone(), args.since).await?;
+    let mut complaints = Complaints::default();
+    loop {
+        match follower.next().await {
+            News::Event(event) => tell(&event)?,
+            News::Found => complaints.found(),
+            // A script is better told than kept waiting for what will not come by itself.
+            News::Lost(error) if !error.is_passing() => return Err(error.into()),
+            News::Lost(error) => complaints.lost(&error),
+        }
+    }
 }
 
 /// One line per event: when, what, to whom, how it is afterwards, where, why; the cursor last.

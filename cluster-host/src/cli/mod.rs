@@ -8,6 +8,7 @@ mod discover;
 mod doctor;
 mod events;
 mod explain;
+mod follow;
 mod forget;
 mod hooks;
 mod members;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api::json::{Event, Member, Topologies, Vouched},
-    client::{Client, ClientError, EventStream, Trouble},
+    client::{Client, ClientError, EventStream},
     clock,
 };
 
@@ -149,7 +149,7 @@ impl Waiting<'_> {
                 }
                 Err(error) => error,
             };
-            if !is_passing(&trouble) {
+            if !trouble.is_passing() {
                 return Err(trouble);
             }
             self.state = State::Trouble(trouble);
@@ -166,18 +166,6 @@ impl Waiting<'_> {
             }
         }
         Ok(false)
-    }
-}
-
-/// Whether it may pass by itself.
-fn is_passing(error: &ClientError) -> bool {
-    match error {
-        ClientError::Unreachable { trouble, .. } => {
-            !matches!(trouble, Trouble::PermissionDenied { .. } | Trouble::NotTrusted { .. })
-        }
-        ClientError::Refused { status, .. } => status.is_server_error(),
-        ClientError::Lost { .. } => true,
-        ClientError::NotUnderstood { .. } => false,
     }
 }
 

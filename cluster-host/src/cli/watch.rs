@@ -1,13 +1,12 @@
 //! `cluster-host members --watch`: the members as they are now, for as long as somebody looks.
 //!
 //! ```text
-//! follow (a task): the stream, again when it is lost ──News──► Watch: the fold ──► a screen, or lines
+//! Follower: the stream, again when it is lost ──News──► Watch: the fold ──► a screen, or lines
 //! ```
 //!
 //! On a terminal it is a table in a screen of its own, drawn anew when something has changed and once a second, as ages
 //! go on. Anywhere else it is the table once and then a line for each event, or with `--json` the events as they come.
 
-mod follow;
 mod screen;
 
 use std::{
@@ -16,18 +15,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hyper::body::Bytes;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
 
-use self::{
-    follow::{News, follow},
-    screen::{Screen, Size},
-};
+use self::screen::{Screen, Size};
 use super::{
-    Exit, Failure, complain, events, members,
+    Exit, Failure, events,
+    follow::{Complaints, Follower, News},
+    members,
     output::{Colour, Table, age, count, headline},
 };
 use crate::{
@@ -36,8 +35,8 @@ use crate::{
     clock,
 };
 
-/// News that wait to be taken.
-const NEWS_MAX: usize = 256;
+/// Inputs that wait to be taken.
+const INPUTS_MAX: usize = 256;
 /// How often the screen is drawn at most,
 const DRAW_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// and, as ages go on, at least.
@@ -46,6 +45,14 @@ const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 const TOPOLOGIES_INTERVAL: Duration = Duration::from_secs(10);
 /// Topologies that the top line names.
 const TOPOLOGIES_NAMED_MAX: usize = 8;
+
+/// What a screen is made of.
+#[derive(Debug)]
+enum Input {
+    News(News),
+    /// The answer to a question beside the stream.
+    Topologies(Result<Bytes, ClientError>),
+}
 
 /// What is known of the cluster.
 #[derive(Debug, Default)]
@@ -67,54 +74,43 @@ struct Interruption {
 
 pub(super) async fn run(client: Client, is_json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let interruption = Interruption::new()?;
-    // Who names a daemon that is not there is told so, and at once.
-    let stream = client.events(None, true).await?;
-    let (sender, news) = mpsc::channel(NEWS_MAX);
-    let following = tokio::spawn(follow(client.clone(), stream, sender.clone()));
-    let done = if !is_json && screen::is_possible() {
-        draw(&client, (sender, news), interruption, out).await
+    let follower = Follower::begin(client.clone(), None).await?;
+    if !is_json && screen::is_possible() {
+        draw(&client, follower, interruption, out).await?;
     } else {
-        tell(&client, is_json, news, interruption, out).await
-    };
-    following.abort();
-    done.map(|()| Exit::Done)
+        tell(&client, is_json, follower, interruption, out).await?;
+    }
+    Ok(Exit::Done)
 }
 
 /// A line for each event, below the table of the members.
 async fn tell(
     client: &Client,
     is_json: bool,
-    mut news: mpsc::Receiver<News>,
+    mut follower: Follower,
     mut interruption: Interruption,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut is_first = true;
-    let mut lost = None;
+    let mut complaints = Complaints::default();
     loop {
         let new = tokio::select! {
             () = interruption.comes() => return Ok(()),
-            new = news.recv() => new,
+            new = follower.next() => new,
         };
         match new {
-            None => return Ok(()),
-            Some(News::Topologies(_)) => {}
-            // Each try has a reason. It is told when it is another one.
-            Some(News::Lost(why)) => {
-                if lost.as_ref() != Some(&why) {
-                    complain(&format!("{why}; it is tried again"));
-                    lost = Some(why);
-                }
-            }
-            Some(News::Event(data)) if is_json => writeln!(out, "{data}")?,
-            Some(News::Event(data)) => {
-                let event: Event<'_> = client.read(data.as_bytes())?;
+            News::Lost(error) => complaints.lost(&error),
+            News::Found => complaints.found(),
+            News::Event(event) if is_json => writeln!(out, "{}", event.data)?,
+            News::Event(event) => {
+                let event: Event<'_> = client.read(event.data.as_bytes())?;
                 match &event.members {
                     Some(members) if is_first => {
                         members::print(out, members, clock::now().wall, Colour::Never)?;
                     }
                     _ => events::print(out, &event, Colour::Never)?,
                 }
-                (is_first, lost) = (false, None);
+                is_first = false;
             }
         }
         // Others wait for the line.
@@ -125,7 +121,7 @@ async fn tell(
 /// The table on a terminal.
 async fn draw(
     client: &Client,
-    (sender, mut news): (mpsc::Sender<News>, mpsc::Receiver<News>),
+    mut follower: Follower,
     mut interruption: Interruption,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -133,6 +129,10 @@ async fn draw(
     let mut asking = tokio::time::interval(TOPOLOGIES_INTERVAL);
     asking.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_asked = false;
+    let (sender, mut inputs) = mpsc::channel(INPUTS_MAX);
+    let passing_on = sender.clone();
+    // It ends with this command, or when nobody takes what it has to say.
+    tokio::spawn(async move { while passing_on.send(Input::News(follower.next().await)).await.is_ok() {} });
     let mut screen = Screen::enter(out)?;
     let colour = Colour::of_stdout();
     let mut watch = Watch::default();
@@ -141,10 +141,10 @@ async fn draw(
     loop {
         tokio::select! {
             () = interruption.comes() => return Ok(()),
-            new = news.recv() => {
-                let Some(new) = new else { return Ok(()) };
-                is_asked &= !matches!(new, News::Topologies(_));
-                if watch.take(new, client)? {
+            input = inputs.recv() => {
+                let Some(input) = input else { return Ok(()) };
+                is_asked &= !matches!(input, Input::Topologies(_));
+                if watch.take(input, client)? {
                     asking.reset_immediately();
                 }
                 due = due.min(drawn + DRAW_INTERVAL_MIN);
@@ -155,7 +155,7 @@ async fn draw(
                 tokio::spawn(async move {
                     let answer = client.bytes("/v1/topologies").await;
                     // Where nobody looks any more nobody needs it.
-                    let _unsent = sender.send(News::Topologies(answer)).await;
+                    let _unsent = sender.send(Input::Topologies(answer)).await;
                 });
             }
             _resized = resized.recv() => due = Instant::now(),
@@ -171,25 +171,29 @@ async fn draw(
 // === impl Watch ===
 
 impl Watch {
-    /// Takes news in. Says whether the topologies have to be asked for.
-    fn take(&mut self, news: News, client: &Client) -> Result<bool, ClientError> {
-        match news {
-            News::Lost(why) => {
-                self.lost.get_or_insert_with(|| (String::new(), clock::now().wall)).0 = why;
+    /// Takes it in. Says whether the topologies have to be asked for.
+    fn take(&mut self, input: Input, client: &Client) -> Result<bool, ClientError> {
+        match input {
+            Input::News(News::Lost(error)) => {
+                self.lost.get_or_insert_with(|| (String::new(), clock::now().wall)).0 = error.to_string();
                 Ok(false)
             }
-            News::Topologies(Ok(answer)) => {
+            Input::News(News::Found) => {
+                (self.lost, self.silent) = (None, None);
+                Ok(true)
+            }
+            Input::Topologies(Ok(answer)) => {
                 self.topologies = client.read::<Topologies<'static>>(&answer)?.topologies;
                 self.silent = None;
                 Ok(false)
             }
-            News::Topologies(Err(error)) => {
+            Input::Topologies(Err(error)) => {
                 self.silent.get_or_insert_with(|| (error.to_string(), clock::now().wall));
                 Ok(false)
             }
-            News::Event(data) => {
-                (self.lost, self.silent) = (None, None);
-                Ok(self.apply(client.read(data.as_bytes())?))
+            Input::News(News::Event(event)) => {
+                self.silent = None;
+                Ok(self.apply(client.read(event.data.as_bytes())?))
             }
         }
     }

@@ -84,6 +84,22 @@ pub(crate) struct EventStream {
     parser: sse::Parser,
 }
 
+// === impl ClientError ===
+
+impl ClientError {
+    /// Whether it may pass by itself.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { trouble, .. } => {
+                !matches!(trouble, Trouble::PermissionDenied { .. } | Trouble::NotTrusted { .. })
+            }
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Lost { .. } => true,
+            Self::NotUnderstood { .. } => false,
+        }
+    }
+}
+
 // === impl Client ===
 
 impl Client {
