@@ -361,10 +361,13 @@ fn a_hundred() {
     let usage = || (host.memory_kib(), host.descriptors(), host.threads());
     let before = usage();
     (21..=100).for_each(round);
-    let after = usage();
     check_only_gone(&host, &["n0@127.0.0.1", "n1@127.0.0.1", "n2@127.0.0.1"]);
     check_only_gone(&other, &[]);
-    assert!(after.0 <= before.0 + 2_048, "KiB of memory: {before:?}, {after:?}");
-    assert!(after.1 <= before.1 + 4, "descriptors: {before:?}, {after:?}");
-    assert!(after.2 <= before.2 + 2, "threads: {before:?}, {after:?}");
+    // The instances of the last round, and those who asked for it, may still be at their ends.
+    let few = |after: &(u64, u64, usize)| {
+        after.0 <= before.0 + 2_048 && after.1 <= before.1 + 4 && after.2 <= before.2 + 2
+    };
+    host.settle(&format!("no more KiB, descriptors and threads than {before:?}"), || {
+        Some(usage()).filter(few)
+    });
 }

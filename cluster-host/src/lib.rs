@@ -49,6 +49,7 @@ pub mod runner;
 mod socket;
 pub mod state;
 mod supervision;
+mod takeover;
 mod trial;
 mod unit;
 mod voice;

@@ -16,6 +16,7 @@ use std::{
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::access::{Access, AccessConfig, AccessError};
+use crate::takeover;
 
 /// Connections that the kernel keeps waiting while we accept others.
 const BACKLOG: i32 = 1024;
@@ -159,6 +160,14 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+// === impl ListenError ===
+
+impl ListenError {
+    fn is_in_use(&self) -> bool {
+        matches!(self, Self::InUse(_))
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -183,7 +192,7 @@ impl Listener {
                 let access = access.load().map_err(|error| ListenError::Access(address.clone(), error))?;
                 Ok(Self { access, ..take_tcp(address, *tcp)? })
             }
-            ListenAddress::Unix(path) => bind_unix(address, path),
+            ListenAddress::Unix(path) => takeover::take(|| bind_unix(address, path), ListenError::is_in_use),
         }
     }
 
@@ -217,7 +226,10 @@ impl Drop for Place {
 }
 
 fn take_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
-    let listener = TcpListener::bind(tcp).map_err(|error| refused(address, error))?;
+    let listener = takeover::take(
+        || TcpListener::bind(tcp).map_err(|error| refused(address, error)),
+        ListenError::is_in_use,
+    )?;
     let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
     let place = Place { address: ListenAddress::Tcp(tcp), file: None };
     Ok(Listener { socket: ListeningSocket::Tcp(listener), place, access: Access::default() })
@@ -352,6 +364,21 @@ mod tests {
         assert!(path.exists());
         drop(second);
         assert!(!path.exists());
+    }
+
+    /// What the child of a killed host holds until it has become its command is waited for.
+    #[test]
+    fn held_for_a_moment() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("api.sock");
+        let left = UnixListener::bind(&path).unwrap();
+        let child = std::thread::spawn(move || {
+            for _try in 0..2 {
+                left.accept().unwrap();
+            }
+        });
+        Listener::bind(&ListenAddress::Unix(path)).unwrap();
+        child.join().unwrap();
     }
 
     /// Each failure has a line of its own.

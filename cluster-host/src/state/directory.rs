@@ -6,7 +6,6 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use rustix::{
@@ -17,7 +16,7 @@ use rustix::{
 use tracing::warn;
 
 use super::{DAMAGED_MAX, StateError};
-use crate::clock;
+use crate::takeover;
 
 const SNAPSHOT: &str = "snapshot";
 const JOURNAL: &str = "journal";
@@ -25,10 +24,6 @@ const DAMAGED: &str = "damaged";
 /// What a file is called until it is whole.
 const NEW: &str = "new";
 const LOCK: &str = "lock";
-/// How long the lock is waited for,
-const LOCK_WAIT: Duration = Duration::from_secs(1);
-/// and how often it is tried.
-const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 const DIRECTORY_MODE: u32 = 0o700;
 pub(super) const FILE_MODE: u32 = 0o600;
 const OTHERS_WRITE: u32 = 0o022;
@@ -65,7 +60,8 @@ impl Directory {
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false).mode(FILE_MODE);
         let lock = options.open(&file).map_err(|error| unusable(&file, error))?;
-        match take(&lock) {
+        let attempt = || flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        match takeover::take(attempt, |error| *error == Errno::WOULDBLOCK) {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(Errno::WOULDBLOCK) => Err(StateError::Locked { path: path.to_owned() }),
             Err(error) => Err(unusable(&file, error.into())),
@@ -134,19 +130,5 @@ impl Directory {
     /// Has the names in the directory on disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
-    }
-}
-
-/// Takes a lock. A host that was killed while it began a command leaves it for a moment with the process that is to
-/// become that command.
-fn take(lock: &File) -> Result<(), Errno> {
-    let until = clock::now().instant + LOCK_WAIT;
-    loop {
-        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if clock::now().instant < until => {
-                std::thread::park_timeout(LOCK_INTERVAL);
-            }
-            taken => return taken,
-        }
     }
 }
