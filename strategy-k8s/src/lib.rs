@@ -8,6 +8,7 @@
 mod access;
 mod config;
 mod desk;
+mod diagnosis;
 mod endpoint;
 #[cfg(test)]
 mod libcluster;
@@ -27,7 +28,7 @@ mod trouble;
 
 use std::rc::Rc;
 
-use cluster_sdk::{ConfigError, Context, LocalNode, Result, Strategy};
+use cluster_sdk::{ConfigError, Context, LocalNode, Result, Rung, Strategy};
 use futures_util::future::{join, join_all};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -59,6 +60,10 @@ impl Strategy for Kubernetes {
 
     fn validate(config: &KubernetesConfig, local: &LocalNode) -> Vec<ConfigError> {
         config.errors(local)
+    }
+
+    async fn diagnose(config: &KubernetesConfig, _local: &LocalNode) -> Vec<Rung> {
+        diagnosis::diagnose(config).await
     }
 
     async fn run(config: KubernetesConfig, ctx: Context) -> Result<()> {

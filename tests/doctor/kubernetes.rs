@@ -1,5 +1,7 @@
 //! The Kubernetes API refuses, is not there, or has nobody.
 
+use std::time::{Duration, SystemTime};
+
 use expect_test::expect;
 use test_apiserver::{Kind, Verb};
 
@@ -17,6 +19,21 @@ fn all_is_well() {
     let site = Site::new();
     site.publish([A, B]);
     patient(&site, "").examine().check_well();
+}
+
+/// The clock of the API server is another one.
+#[test]
+fn clock_is_off() {
+    let site = Site::new();
+    site.publish([A, B]);
+    #[expect(clippy::disallowed_methods, reason = "a clock is what is tested")]
+    let date = SystemTime::now() + Duration::from_hours(1);
+    site.api.set_date(&httpdate::fmt_http_date(date));
+    patient(&site, "").examine().hide(&site.served.url(), "SERVER").check_warned(&expect![[r#"
+        warn clocks [t] the clock of SERVER is 60 min ahead of this one's
+          fix: set both clocks by NTP: 'timedatectl set-ntp true', or 'chronyc makestep'; tokens and certificates are refused where they are of another time
+        nothing is broken, but look at clocks (t): the clock of SERVER is 60 min ahead of this one's; to mend it: set both clocks by NTP: 'timedatectl set-ntp true', or 'chronyc makestep'; tokens and certificates are refused where they are of another time.
+    "#]]);
 }
 
 /// The service account may not list: the Role to apply is the fix.

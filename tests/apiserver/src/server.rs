@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use hyper::body::Bytes;
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -140,6 +141,15 @@ impl ApiServer {
     pub fn accept_tokens(&self, tokens: &[&str]) {
         let tokens = tokens.iter().map(|token| (*token).to_owned()).collect();
         self.change(|state| state.access.tokens = Some(tokens));
+    }
+
+    /// Says in each answer that it is this date, in the form of HTTP, whatever this machine's clock says.
+    ///
+    /// # Panics
+    /// It is no text for a header.
+    pub fn set_date(&self, date: &str) {
+        let date = HeaderValue::from_str(date).expect("a date");
+        self.change(|state| state.date = Some(date));
     }
 
     /// Whose the tokens are; `system:serviceaccount:demo:clusterer` until this is said.

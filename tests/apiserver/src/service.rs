@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::header::DATE;
 use http::{Request, Response};
 use hyper::body::Body as HttpBody;
 use tower::Service;
@@ -49,6 +50,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        Box::pin(answer(self.server.clone(), request))
+        let server = self.server.clone();
+        Box::pin(async move {
+            let mut response = answer(server.clone(), request).await?;
+            let date = server.state().date.clone();
+            if let Some(date) = date {
+                response.headers_mut().insert(DATE, date);
+            }
+            Ok(response)
+        })
     }
 }

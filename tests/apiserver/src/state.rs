@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use http::HeaderValue;
 use hyper::body::Bytes;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) watches: Watches,
     pub(crate) access: Access,
     pub(crate) faults: Faults,
+    /// What it says that the time is; nothing: the machine's.
+    pub(crate) date: Option<HeaderValue>,
     requests: VecDeque<SeenRequest>,
     /// Requests that are forgotten.
     forgotten: usize,
