@@ -33,12 +33,9 @@ use crate::host::{BASIC, DNS, EPMD, GOSSIP, K8S, Plugins};
 /// Pages that other parts of this project bring along. While a name is here a link to it may lead nowhere and its blocks are
 /// not run; both are told. Who prepares a page for being run takes its name out.
 const PLANNED: &[&str] = &[
-    "docs/deployment.md",
-    "docs/doctor.md",
     "docs/hooks.md",
     "docs/http-api.md",
     "docs/monitoring.md",
-    "docs/page.md",
     "docs/state.md",
 ];
 /// Blocks of all pages that are not run, at most.

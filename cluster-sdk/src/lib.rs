@@ -106,4 +106,6 @@ pub use template::{
 mod pages {
     #[doc = include_str!("../../docs/writing-a-strategy.md")]
     struct Guide;
+    #[doc = include_str!("../../docs/doctor.md")]
+    struct Doctor;
 }
