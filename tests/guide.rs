@@ -10,8 +10,9 @@
 //! | `toml` | `cluster-host check`, with all plugins of this repository; `toml topology` is the inside of one topology |
 //! | `json`, `yaml` | parsed |
 //! | `elixir` | parsed by Elixir; a `config` is evaluated |
+//! | `ini` | a drop-in of the service: `systemd-analyze verify` |
 //! | `rust` | a documentation test of the crate that includes the page |
-//! | `sh no-run: WHY`, `toml no-run: WHY` | told in a list, which is short; TOML is parsed nevertheless |
+//! | `sh no-run: WHY`, and so `toml`, `ini`, `dockerfile` | told in a list, which is short; TOML is parsed nevertheless |
 //!
 //! `<!-- sh` to `-->` is a block that readers do not see: it makes what they have already. In it, as in all blocks,
 //! `$GUIDE_PLUGINS` is a directory with the plugins of this repository and `$GUIDE_SOURCE` is the repository.
@@ -32,12 +33,7 @@ use crate::host::{BASIC, DNS, EPMD, GOSSIP, K8S, Plugins};
 
 /// Pages that other parts of this project bring along. While a name is here a link to it may lead nowhere and its blocks are
 /// not run; both are told. Who prepares a page for being run takes its name out.
-const PLANNED: &[&str] = &[
-    "docs/hooks.md",
-    "docs/http-api.md",
-    "docs/monitoring.md",
-    "docs/state.md",
-];
+const PLANNED: &[&str] = &["docs/hooks.md", "docs/http-api.md", "docs/monitoring.md", "docs/state.md"];
 /// Blocks of all pages that are not run, at most.
 const NOT_RUN_MAX: usize = 20;
 /// Pages whose commands run at once.
@@ -99,7 +95,12 @@ fn data() {
                 Language::Yaml => {
                     serde_saphyr::from_multiple::<Value>(&block.text).err().map(|error| error.to_string())
                 }
-                Language::Sh | Language::Text | Language::Elixir | Language::Rust => None,
+                Language::Sh
+                | Language::Text
+                | Language::Elixir
+                | Language::Rust
+                | Language::Ini
+                | Language::Dockerfile => None,
             };
             assert_eq!(fault, None, "{}:{}", page.name, block.line);
         }

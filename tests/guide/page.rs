@@ -34,6 +34,8 @@ pub(super) enum Language {
     Yaml,
     Elixir,
     Rust,
+    Ini,
+    Dockerfile,
 }
 
 // === impl Page ===
@@ -84,12 +86,17 @@ impl Block {
             "yaml" => Language::Yaml,
             "elixir" => Language::Elixir,
             "rust" => Language::Rust,
+            "ini" => Language::Ini,
+            "dockerfile" => Language::Dockerfile,
             _ => panic!("{place}: {word:?} is run by nobody"),
         };
         let no_run = rest.strip_prefix("no-run: ").map(str::to_owned);
         let is_part = matches!((language, rest), (Language::Text, "figure") | (Language::Toml, "topology"));
-        let may_stay = no_run.is_some() && matches!(language, Language::Sh | Language::Toml);
+        let may_stay = no_run.is_some()
+            && matches!(language, Language::Sh | Language::Toml | Language::Ini | Language::Dockerfile);
         assert!(rest.is_empty() || is_part || may_stay, "{place}: {rest:?} means nothing here");
+        let is_left = language == Language::Dockerfile && no_run.is_none();
+        assert!(!is_left, "{place}: {word:?} is run by nobody, and does not say why");
         Self { language, line, text: String::new(), no_run, is_part, is_hidden }
     }
 }
@@ -120,6 +127,7 @@ fn run_by_nobody() {
     for (text, part) in [
         ("```ruby\n```\n", "\"ruby\" is run by nobody"),
         ("```\n```\n", "\"\" is run by nobody"),
+        ("```dockerfile\n```\n", "\"dockerfile\" is run by nobody, and does not say why"),
         ("```sh no-run\n```\n", "\"no-run\" means nothing here"),
         ("```json no-run: no\n```\n", "means nothing here"),
         ("- a\n  ```sh\n  ```\n", "an indented block"),

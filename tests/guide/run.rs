@@ -28,6 +28,15 @@ PATH=$PATH:/usr/sbin:/sbin
 ip link set lo up
 mount -t tmpfs tmpfs /run
 ";
+/// Whether systemd finds anything wrong with the service's unit and a drop-in of it. It asks for the program to be there.
+const VERIFY: &str = "verify() {
+    mkdir -p unit/cluster-host.service.d
+    sed \"s|/usr/bin/cluster-host|$(command -v cluster-host)|\" \
+        \"$GUIDE_SOURCE/contrib/systemd/cluster-host.service\" > unit/cluster-host.service
+    cp \"$1\" unit/cluster-host.service.d/override.conf
+    systemd-analyze verify --man=no --recursive-errors=yes ./unit/cluster-host.service
+    rm -r unit
+}";
 
 /// Runs a page in an empty directory, as root of namespaces of its own: no port is in use there, nothing is reached but
 /// loopback, and what it leaves running ends with it. An error is a text for people.
@@ -89,7 +98,8 @@ fn commands(block: &Block, apart: &Path) -> Option<String> {
             };
             Some(format!("elixir -e '{expression}'"))
         }
-        Language::Text | Language::Json | Language::Yaml | Language::Rust => None,
+        Language::Ini => Some(format!("{VERIFY}\nverify '{}'", write(&block.text, "conf").display())),
+        Language::Text | Language::Json | Language::Yaml | Language::Rust | Language::Dockerfile => None,
     }
 }
 
