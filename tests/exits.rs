@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::host::{FAULTY, GOSSIP, Plugins, cluster_host, outcome, private_directory};
 
 /// Runs a command on a configuration with this text: its exit code, and its output with the file called FILE.
@@ -11,7 +13,8 @@ fn with_config(command: &str, config: &str) -> (Option<i32>, String) {
     fs::write(&file, config).unwrap();
     let (file, plugins) = (file.to_str().unwrap(), plugins.path().to_str().unwrap());
     let listen = format!("unix:{plugins}/api.sock");
-    let mut words = vec![command, "--config", file, "--plugins", plugins];
+    let mut words: Vec<&str> = command.split(' ').collect();
+    words.extend(["--config", file, "--plugins", plugins]);
     if command == "run" {
         words.extend(["--listen", &listen]);
     }
@@ -96,6 +99,34 @@ fn check_of_good_ones() {
     assert!(!text.contains("warning"), "{text}");
 }
 
+/// With `--json` all is one object and nothing else is printed, of a file that is no TOML as well; the exit codes are those
+/// without.
+#[test]
+fn check_as_json() {
+    let json = |config: &str| -> (Option<i32>, Value) {
+        let (code, text) = with_config("check --json", config);
+        assert_eq!(code, with_config("check", config).0);
+        (code, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    };
+    let (code, told) = json(&GOOD.replace("\"none\"", "{ tcp = { port = 9000 } }"));
+    assert_eq!(
+        (code, &told["valid"], &told["summary"]["topologies"]),
+        (Some(0), &true.into(), &json!(["lan"]))
+    );
+    assert_eq!((&told["warnings"][0]["line"], &told["warnings"][0]["file"]), (&6.into(), &"FILE".into()));
+    let (code, told) = json(&format!("{GOOD}config = {{ prot = 1 }}\n"));
+    assert_eq!((code, &told["valid"]), (Some(1), &false.into()));
+    assert_eq!(
+        (&told["errors"][0]["line"], &told["errors"][0]["path"]),
+        (&7.into(), &"topologies.lan.config.prot".into())
+    );
+    let (code, told) = json(&format!("{GOOD}config = {{\n"));
+    assert_eq!(
+        (code, &told["valid"], told["errors"].as_array().map(Vec::len)),
+        (Some(1), &false.into(), Some(1))
+    );
+}
+
 /// A secret is in no line that is printed, wherever the mistake is.
 #[test]
 fn secrets_are_not_printed() {
@@ -105,6 +136,9 @@ fn secrets_are_not_printed() {
         "secret = [\"hunter2\"]",
     ] {
         let (code, text) = with_config("check", &format!("{GOOD}config = {{ {option} }}\n"));
+        assert_eq!(code, Some(1), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        let (code, text) = with_config("check --json", &format!("{GOOD}config = {{ {option} }}\n"));
         assert_eq!(code, Some(1), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }

@@ -273,6 +273,11 @@ fn a_file_before_its_lock() {
     assert!(row["pending"]["remedy"].as_str().unwrap().contains("plugins lock --add"), "{row}");
     let (_, text) = place.run(&["plugins"]);
     assert!(text.contains(&format!("PLUGINS/{GOSSIP}: pending: not a content that is pinned")), "{text}");
+    // Whatever else is wrong: nothing here offers what this configuration asks for.
+    let told: Value = serde_json::from_str(&place.run(&["check", "--json"]).1).unwrap();
+    let told = &told["pending"][0];
+    assert_eq!(told["file"], format!("PLUGINS/{GOSSIP}"), "{told}");
+    assert!(told["remedy"].as_str().unwrap().contains("plugins lock --add"), "{told}");
 
     assert_eq!(place.lock(&["--add"]).0, Some(0));
     alice.terminate();

@@ -42,6 +42,10 @@ mod picky {
 
 /// Checks a file with what is built in, and a strategy that is.
 fn run(text: &str) -> (ExitCode, String) {
+    run_as(text, false)
+}
+
+fn run_as(text: &str, as_json: bool) -> (ExitCode, String) {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("host.toml");
     fs::write(&path, text).unwrap();
@@ -49,7 +53,7 @@ fn run(text: &str) -> (ExitCode, String) {
     let mut registry =
         registry.with_builtin(crate::connectors::plugin()).unwrap().with_builtin(picky::plugin()).unwrap();
     let mut out = Vec::new();
-    let code = report(&path, &mut registry, &mut out).unwrap();
+    let code = report(&path, &mut registry, as_json, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     (code, out.replace(&scratch.path().display().to_string(), "DIR"))
 }
@@ -187,10 +191,163 @@ fn misspelt_plugins() {
 #[test]
 fn missing() {
     let mut out = Vec::new();
-    let code = report(Path::new("/no/such.toml"), &mut Registry::new(), &mut out).unwrap();
+    let code = report(Path::new("/no/such.toml"), &mut Registry::new(), false, &mut out).unwrap();
     assert_eq!(code, ExitCode::FAILURE);
     expect![[r#"
         /no/such.toml: cannot be opened: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&String::from_utf8(out).unwrap());
+}
+
+#[track_caller]
+fn check_json(text: &str, code: ExitCode, expected: &Expect) {
+    let (ended, out) = run_as(text, true);
+    let _object: serde_json::Value = serde_json::from_str(&out).unwrap();
+    expected.assert_eq(&out);
+    assert_eq!(ended, code);
+}
+
+/// Scripts get what a good configuration names, and what it warns of, in one object.
+#[test]
+fn good_as_json() {
+    let text = "
+        [topologies.one]
+        strategy = 'picky'
+        config = { hosts = [] }
+        connect = { tcp = { port = 9000 } }
+        [[on_event]]
+        name = 'pager'
+        topologies = ['two']
+        post = 'http://127.0.0.1:9/'
+        [node]
+        name = 'a@127.0.0.1'
+    ";
+    check_json(
+        text,
+        ExitCode::SUCCESS,
+        &expect![[r#"
+        {
+          "valid": true,
+          "errors": [],
+          "warnings": [
+            {
+              "file": "DIR/host.toml",
+              "line": 6,
+              "path": "on_event",
+              "message": "without `directory` in [state] a restart of the host forgets what was not delivered yet"
+            },
+            {
+              "file": "DIR/host.toml",
+              "line": 8,
+              "path": "on_event[0].topologies[0]",
+              "message": "there is no topology \"two\""
+            }
+          ],
+          "pending": [],
+          "summary": {
+            "topologies": [
+              "one"
+            ],
+            "strategies": [
+              "picky"
+            ],
+            "connectors": [
+              "tcp"
+            ],
+            "hooks": [
+              "pager"
+            ]
+          }
+        }
+    "#]],
+    );
+}
+
+/// They get all that is wrong with a bad one, with file, line and key, as an object too.
+#[test]
+fn wrong_as_json() {
+    let text = "
+        clustre = 'x'
+        [topologies.one]
+        strategy = 'picky'
+        config.hosts = ['a.b', 'c']
+        connect = 'none'
+    ";
+    check_json(
+        text,
+        ExitCode::FAILURE,
+        &expect![[r#"
+        {
+          "valid": false,
+          "errors": [
+            {
+              "file": "DIR/host.toml",
+              "line": 2,
+              "path": "clustre",
+              "message": "unknown key; did you mean `cluster`? possible: `api`, `cluster`, `node`, `on_event`, `plugins`, `ready`, `reload`, `state`, `topologies`"
+            },
+            {
+              "file": "DIR/host.toml",
+              "line": 5,
+              "path": "topologies.one.config.hosts[1]",
+              "message": "has no dot"
+            },
+            {
+              "file": "DIR/host.toml",
+              "line": 5,
+              "path": "topologies.one.config",
+              "message": "needs the name of the node: set [node].name"
+            }
+          ],
+          "warnings": [],
+          "pending": [],
+          "summary": null
+        }
+    "#]],
+    );
+}
+
+/// And of what is no TOML at all, or not there.
+#[test]
+fn unreadable_as_json() {
+    check_json(
+        "[node\n",
+        ExitCode::FAILURE,
+        &expect![[r#"
+        {
+          "valid": false,
+          "errors": [
+            {
+              "file": "DIR/host.toml",
+              "line": 1,
+              "path": null,
+              "message": "not TOML: unclosed table, expected `]`"
+            }
+          ],
+          "warnings": [],
+          "pending": [],
+          "summary": null
+        }
+    "#]],
+    );
+    let mut out = Vec::new();
+    let code = report(Path::new("/no/such.toml"), &mut Registry::new(), true, &mut out).unwrap();
+    assert_eq!(code, ExitCode::FAILURE);
+    expect![[r#"
+        {
+          "valid": false,
+          "errors": [
+            {
+              "file": "/no/such.toml",
+              "line": null,
+              "path": null,
+              "message": "cannot be opened: No such file or directory (os error 2)"
+            }
+          ],
+          "warnings": [],
+          "pending": [],
+          "summary": null
+        }
     "#]]
     .assert_eq(&String::from_utf8(out).unwrap());
 }
