@@ -195,9 +195,11 @@ fn is_alike(shown: &str, printed: &str) -> bool {
 /// A word in which durations and numbers of six digits or more, hexadecimal ones too, are `#`.
 fn kind(word: &str) -> String {
     let mut kind = String::new();
-    let date = word.get(..11).unwrap_or_default();
-    if date.ends_with('T') && date.split('-').count() == 3 && word.ends_with('Z') {
-        return "#".to_owned();
+    // In JSON it is in quotes.
+    let time = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let date = time.get(..11).unwrap_or_default();
+    if date.ends_with('T') && date.split('-').count() == 3 && time.ends_with('Z') {
+        return word.replace(time, "#");
     }
     for piece in word.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let bare = piece.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
@@ -223,6 +225,7 @@ fn alike() {
     for (shown, printed) in [
         ("shop=… down", "shop=connecting at all"),
         ("2026-11-26T11:02:10.333Z node_up", "2026-11-26T11:02:11Z node_up"),
+        ("\"at\": \"2026-11-26T11:02:10Z\",", "\"at\": \"2026-11-27T11:02:11.333Z\","),
         ("a@h  up  2s", "a@h   up   17m"),
         ("since 1795649507505; next try in 3s.", "since 1795649507666; next try in 250ms."),
         ("0192a5c7d1e8f402:17 up", "0192a5c7d1e8f4ff:17 up"),
