@@ -8,7 +8,8 @@
 //! | `text` | part of what the `sh` block before it has printed; times and long numbers may differ, `…` stands for anything |
 //! | `text figure` | nothing: a picture, or a format |
 //! | `toml` | `cluster-host check`, with all plugins of this repository; `toml topology` is the inside of one topology |
-//! | `json`, `yaml` | parsed |
+//! | `json`, `yaml` | parsed; YAML that begins with `scrape_configs:` is read by Prometheus' promtool |
+//! | `promql` | read by promtool |
 //! | `elixir` | parsed by Elixir; a `config` is evaluated |
 //! | `ini` | a drop-in of the service: `systemd-analyze verify` |
 //! | `rust` | a documentation test of the crate that includes the page |
@@ -97,6 +98,7 @@ fn data() {
                 }
                 Language::Sh
                 | Language::Text
+                | Language::PromQl
                 | Language::Elixir
                 | Language::Rust
                 | Language::Ini

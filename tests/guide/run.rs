@@ -99,6 +99,16 @@ fn commands(block: &Block, apart: &Path) -> Option<String> {
             Some(format!("elixir -e '{expression}'"))
         }
         Language::Ini => Some(format!("{VERIFY}\nverify '{}'", write(&block.text, "conf").display())),
+        Language::Yaml if block.text.starts_with("scrape_configs:") => {
+            let file = write(&block.text, "yml");
+            Some(format!("promtool check config --syntax-only '{}'", file.display()))
+        }
+        Language::PromQl => {
+            let expression = serde_json::Value::from(block.text.as_str());
+            let rules =
+                format!("{{groups: [{{name: page, rules: [{{record: it, expr: {expression}}}]}}]}}\n");
+            Some(format!("promtool check rules '{}'", write(&rules, "yml").display()))
+        }
         Language::Text | Language::Json | Language::Yaml | Language::Rust | Language::Dockerfile => None,
     }
 }

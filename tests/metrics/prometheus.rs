@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    host::{DEADLINE, Host, free_tcp_port, now, outcome, pause, private_directory},
+    host::{DEADLINE, Host, Launch, free_tcp_port, now, outcome, pause, private_directory},
     lan::Lan,
     probes::{probe, probes},
 };
@@ -99,8 +99,8 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes these ports, often, and evaluates our rules without their delays.
-    fn start(ports: &[u16]) -> Self {
+    /// Scrapes what this list of `scrape_configs` says, often, and evaluates our rules without their delays.
+    fn start(scrapes: &str) -> Self {
         let scratch = private_directory();
         let rules = fs::read_to_string(contrib("prometheus/cluster-host.rules.yml")).unwrap();
         let at_once = |line: &str| match line.trim().strip_prefix("for: ") {
@@ -108,12 +108,9 @@ impl Prometheus {
             None => format!("{line}\n"),
         };
         fs::write(scratch.path().join("rules.yml"), rules.lines().map(at_once).collect::<String>()).unwrap();
-        let targets: Vec<_> = ports.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let config = format!(
             "global: {{ scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms }}\n\
-             rule_files: [rules.yml]\n\
-             scrape_configs:\n- job_name: cluster-host\n  static_configs:\n  - targets: [{}]\n",
-            targets.join(", ")
+             rule_files: [rules.yml]\n{scrapes}"
         );
         let file = scratch.path().join("prometheus.yml");
         fs::write(&file, config).unwrap();
@@ -138,13 +135,25 @@ impl Prometheus {
         serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
     }
 
-    /// The values of an expression, sorted.
-    fn query(&self, expression: &str) -> Option<Vec<f64>> {
+    /// The values of an expression by their instances, sorted.
+    fn instances(&self, expression: &str) -> Option<Vec<(String, f64)>> {
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let answer = self.get(&format!("/api/v1/query?query={encoded}"))?;
         let samples = answer["data"]["result"].as_array()?;
-        let mut values: Vec<f64> =
-            samples.iter().map(|sample| sample["value"][1].as_str().unwrap().parse().unwrap()).collect();
+        let mut instances: Vec<(String, f64)> = samples
+            .iter()
+            .map(|sample| {
+                let instance = sample["metric"]["instance"].as_str().unwrap_or_default();
+                (instance.to_owned(), sample["value"][1].as_str().unwrap().parse().unwrap())
+            })
+            .collect();
+        instances.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        Some(instances)
+    }
+
+    /// The values of an expression, sorted.
+    fn query(&self, expression: &str) -> Option<Vec<f64>> {
+        let mut values: Vec<f64> = self.instances(expression)?.into_iter().map(|(_, value)| value).collect();
         values.sort_by(f64::total_cmp);
         Some(values)
     }
@@ -197,8 +206,11 @@ fn an_alert_fires() {
     for (_, host) in &hosts {
         host.wait_up(&names);
     }
-    let ports: Vec<u16> = hosts.iter().map(|(port, _)| *port).collect();
-    let prometheus = Prometheus::start(&ports);
+    let targets: Vec<_> = hosts.iter().map(|(port, _)| format!("\"127.0.0.1:{port}\"")).collect();
+    let prometheus = Prometheus::start(&format!(
+        "scrape_configs:\n- job_name: cluster-host\n  static_configs:\n  - targets: [{}]\n",
+        targets.join(", ")
+    ));
     prometheus.wait("three targets", |it| (it.query("up")? == [1.0; 3]).then_some(()));
     let one_view = "count(count_values(\"view\", cluster_view_hash{topology=\"lan\"}))";
     let view = prometheus.wait("one view of three hosts", |it| {
@@ -222,4 +234,50 @@ fn an_alert_fires() {
         (views.len() == 2 && views[0] == views[1] && views[0] != view).then_some(())
     });
     prometheus.wait("nothing else to fire", |it| (it.firing()? == [expected.clone()]).then_some(()));
+}
+
+/// The configuration of the guide in which a host names the targets, with the ports of this test.
+fn discovery(api: u16, probes: u16) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut blocks = page.split("```").filter_map(|block| block.strip_prefix("yaml\n"));
+    let block = blocks.find(|block| block.contains("http_sd_configs:")).unwrap();
+    let url = "url: http://127.0.0.1:4444/v1/prometheus/targets?port=4445&state=any\n";
+    assert!(block.contains(url), "{block}");
+    let here = url.replace("4444", &api.to_string()).replace("4445", &probes.to_string());
+    block.replace(url, &format!("{here}        refresh_interval: 500ms\n"))
+}
+
+/// A real Prometheus asks one host for its targets: who comes is scraped, under the name of its node, and who has left is not.
+/// While nobody tells the targets, those of before are scraped, so that the alert about the host that was asked fires.
+#[test]
+fn a_host_names_the_targets() {
+    let lan = Lan::new();
+    let quick = "heartbeat_interval = \"200ms\"\nheartbeat_timeout = \"2s\"\n";
+    let (api, port) = (free_tcp_port(), free_tcp_port());
+    // Targets are the hosts of the nodes' names at one port.
+    let start = |node: &str, listen: Option<String>| {
+        let ip = node.split_once('@').unwrap().1;
+        let line = format!("api.probe_listen = \"{ip}:{port}\"\n");
+        let config = line + &lan.config(node, quick);
+        let plugins = lan.plugins.path().to_owned();
+        Host::start(Launch { config, plugins, listen, ..Launch::default() })
+    };
+    let [alice, bob, carol] = ["alice@127.0.0.1", "bob@127.0.0.2", "carol@127.0.0.3"];
+    let asked = start(alice, Some(format!("127.0.0.1:{api}")));
+    let _bob = start(bob, None);
+    let prometheus = Prometheus::start(&discovery(api, port));
+    let wait = |what: &str, expected: &[(&str, f64)]| {
+        let expected: Vec<_> = expected.iter().map(|(node, is_up)| ((*node).to_owned(), *is_up)).collect();
+        prometheus.wait(what, |it| (it.instances("up")? == expected).then_some(()));
+    };
+    wait("two targets", &[(alice, 1.0), (bob, 1.0)]);
+    let third = start(carol, None);
+    wait("a third one", &[(alice, 1.0), (bob, 1.0), (carol, 1.0)]);
+    assert!(third.terminate().success());
+    wait("the third one to be gone", &[(alice, 1.0), (bob, 1.0)]);
+    asked.kill();
+    wait("the others to be scraped", &[(alice, 0.0), (bob, 1.0)]);
+    let expected = ("ClusterHostDown".to_owned(), alice.to_owned());
+    prometheus.wait("the alert", |it| it.firing()?.contains(&expected).then_some(()));
 }
