@@ -34,7 +34,7 @@ on standard output, whether the configuration is valid or not; the exit code is 
 /// Check a configuration and the plugins that it names, without starting anything
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// The configuration (TOML)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -87,11 +87,8 @@ struct Summary<'a> {
     hooks: BTreeSet<&'a str>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
+/// Runs the command. An error where `out` cannot be written.
+pub(super) fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<ExitCode> {
     // What is wrong with the directory is told where a topology needs something from it.
     let mut registry = plugins::registry(&args.directory.plugins)?;
     report(&args.config, &mut registry, args.json, out)

@@ -2,7 +2,7 @@
 //! code says which kind of wrong it was: see `Exit`.
 #![expect(clippy::print_stderr, reason = "this is where the errors of commands are told")]
 
-pub mod check;
+mod check;
 mod completions;
 mod discover;
 mod doctor;

@@ -56,10 +56,10 @@ enum PluginsCommand {
 
 /// Where plugins are.
 #[derive(Debug, Clone, clap::Args)]
-pub struct DirectoryArgs {
+pub(super) struct DirectoryArgs {
     /// The directory with the plugin files.
     #[arg(long, value_name = "DIR", default_value = "plugins")]
-    pub plugins: PathBuf,
+    pub(super) plugins: PathBuf,
 }
 
 /// Runs the command.

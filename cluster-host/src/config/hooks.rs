@@ -161,14 +161,12 @@ impl HookConfig {
     }
 
     /// The environment of its command.
-    #[must_use]
-    pub fn environment(&self) -> Environment<'_> {
+    pub(crate) fn environment(&self) -> Environment<'_> {
         Environment { env: &self.env.0, pass_env: &self.pass_env }
     }
 
     /// How it posts. That nobody is asked again at once is because hooks wait between tries themselves.
-    #[must_use]
-    pub fn http_options(&self) -> HttpOptions {
+    pub(crate) fn http_options(&self) -> HttpOptions {
         let mut options = HttpOptions::default();
         options.timeout = self.timeout;
         options.retries = 0;

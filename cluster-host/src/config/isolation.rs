@@ -60,8 +60,7 @@ const PROCESS: &str = "process";
 
 impl ProcessConfig {
     /// The environment that it describes.
-    #[must_use]
-    pub fn environment(&self) -> Environment<'_> {
+    pub(crate) fn environment(&self) -> Environment<'_> {
         Environment { env: &self.env.0, pass_env: &self.pass_env }
     }
 }

@@ -37,8 +37,7 @@ impl Default for ReadyConfig {
 
 impl ReadyConfig {
     /// Whether it is waited for this topology's first view.
-    #[must_use]
-    pub fn awaits(&self, topology: &TopologyName) -> bool {
+    pub(crate) fn awaits(&self, topology: &TopologyName) -> bool {
         self.topologies.as_ref().is_none_or(|named| named.contains(topology))
     }
 

@@ -62,8 +62,7 @@ fn members_max_default() -> NonZeroUsize {
 impl TopologyConfig {
     /// Whether both use one instance of a connector. They do where `connect` is equal, and with it all that decides
     /// how the connector is used.
-    #[must_use]
-    pub fn shares_connector(&self, other: &Self) -> bool {
+    pub(crate) fn shares_connector(&self, other: &Self) -> bool {
         self.connect == other.connect && self.opts.linking() == other.opts.linking()
     }
 }
