@@ -33,6 +33,19 @@ use crate::{
 };
 
 /// What a new configuration changes, or would change; topologies by name.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::Changes;
+///
+/// let mut changes = Changes::default();
+/// changes.unchanged.push("office".parse()?);
+/// assert!(changes.is_empty(), "what is as it was is no change");
+/// changes.hooks.added.push("pager".to_owned());
+/// assert!(!changes.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {

@@ -17,6 +17,29 @@ use crate::{
 const NAMED_MAX: usize = 5;
 
 /// What it takes, and whether it was ever reached.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::Snapshot;
+/// use cluster_host::{Config, Host, Registry, api::Source as _, readiness::Seen};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// let snapshot = host.wait_up(1).await.ok_or("it has ended")?;
+/// let readiness = host.handle().readiness();
+/// let node = "app@127.0.0.1".parse()?;
+/// let seen = Seen { snapshot: &snapshot, node: Some(&node), topologies: &[] };
+/// assert_eq!(readiness.judge(seen)?, "ready: 1 member is up");
+/// let nobody = Seen { snapshot: &Snapshot::default(), ..seen };
+/// assert_eq!(readiness.judge(nobody).unwrap_err(), "not ready: the local node is not up yet");
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct Readiness(Mutex<State>);
 

@@ -54,6 +54,19 @@ struct Known {
 struct Fingerprint(BTreeMap<PathBuf, (u64, u64, i64, i64)>);
 
 /// What a reload did, or a dry run found that it would do.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::Reloaded;
+///
+/// let mut reloaded = Reloaded::default();
+/// assert_eq!(reloaded.to_string(), "nothing has changed");
+/// reloaded.changes.added.push("office".parse()?);
+/// reloaded.changes.unchanged.push("shop".parse()?);
+/// assert_eq!(reloaded.to_string(), "added office; 1 as before");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Reloaded {

@@ -47,6 +47,21 @@ pub struct TlsConfig {
 }
 
 /// What says who may ask, of `[api]`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::api::AccessConfig;
+///
+/// let nothing = AccessConfig::default();
+/// assert!(!nothing.is_given() && nothing.refusal().is_some());
+/// // A token that can be read on its way keeps nobody out …
+/// let token = AccessConfig { token_file: Some("token".into()), ..nothing };
+/// assert!(token.is_given() && token.refusal().is_some());
+/// // … unless something else encrypts.
+/// let behind_a_proxy = AccessConfig { allow_plaintext: true, ..token };
+/// assert_eq!(behind_a_proxy.refusal(), None);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessConfig {
     /// The file with the tokens, one a line.

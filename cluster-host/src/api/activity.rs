@@ -12,6 +12,32 @@ use axum::http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What the API does, counted.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, api::{Listener, Outcome, Source as _}};
+/// use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, net::TcpStream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?)?;
+/// let address = listener.address().to_string();
+/// let host = Host::builder(Config::default(), Registry::new()).listen(listener).start()?;
+/// let mut client = TcpStream::connect(&address).await?;
+/// let request = format!("GET /v1/nothing HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+/// client.write_all(request.as_bytes()).await?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer).await?;
+/// assert!(answer.starts_with("HTTP/1.1 404"));
+///
+/// let activity = host.handle().activity();
+/// assert!(activity.requests().contains(&(Outcome::Refused, 1)));
+/// assert_eq!((activity.followers(), activity.lag_max(17)), (0, 0), "nobody follows the events");
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct Activity {
     followers: Mutex<Followers>,
@@ -19,6 +45,14 @@ pub struct Activity {
 }
 
 /// What became of a request.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::api::Outcome;
+///
+/// assert_eq!(Outcome::ALL.map(Outcome::as_str), ["answered", "refused", "denied", "failed"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It was answered.

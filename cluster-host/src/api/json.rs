@@ -3,41 +3,36 @@
 //!
 //! Epochs are text (16 hexadecimal digits), because a JSON number loses the last digits of a large one. Times are
 //! RFC 3339, UTC, with microseconds, so that they sort as text.
+//!
+//! ```
+//! use cluster_host::api::json::{Member, Members};
+//!
+//! let answer = r#"{
+//!     "epoch": "000000000000000b", "revision": 7, "self": null,
+//!     "members": [{
+//!         "name": "a@10.0.0.7", "self": false, "state": "up", "incarnation": null, "addresses": ["10.0.0.7"],
+//!         "attributes": {}, "topologies": [], "since": "2026-01-01T00:00:00.000000Z", "reason": null
+//!     }]
+//! }"#;
+//! let members: Members<'_> = serde_json::from_str(answer)?;
+//! let is_up = |member: &&Member<'_>| member.state == "up";
+//! assert_eq!(members.members.iter().filter(is_up).count(), 1);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod conversion;
 mod hooks;
 mod plugins;
+mod time;
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, collections::BTreeMap};
 
-use humantime::{format_rfc3339_micros, format_rfc3339_millis, format_rfc3339_seconds, parse_rfc3339};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use self::hooks::{Hook, HookFailure, Hooks};
 pub use self::plugins::{Plugin, PluginIdentity, Plugins, Refusal, Trust};
-
-/// A point in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(pub SystemTime);
-
-/// How exactly a time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// For ages.
-    Seconds,
-    /// For people who compare.
-    Millis,
-    /// For machines.
-    Micros,
-}
-
-/// The end of the year 9999, after 1970.
-const LATEST: Duration = Duration::from_secs(253_402_300_799);
+pub use self::time::{Precision, Time};
 
 /// The answer of `/v1/members`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -336,50 +331,6 @@ pub struct Problem<'a> {
     /// The path that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Cow<'a, str>>,
-}
-
-// === impl Time ===
-
-impl Time {
-    /// The text, to the second, to the millisecond or to the microsecond.
-    #[must_use]
-    pub fn to_text(self, precision: Precision) -> String {
-        // What lies before 1970 or after 9999 cannot be written.
-        let time = self.0.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LATEST);
-        match precision {
-            Precision::Seconds => format_rfc3339_seconds(time).to_string(),
-            Precision::Millis => format_rfc3339_millis(time).to_string(),
-            Precision::Micros => format_rfc3339_micros(time).to_string(),
-        }
-    }
-}
-
-impl From<SystemTime> for Time {
-    fn from(time: SystemTime) -> Self {
-        Self(time)
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_text(Precision::Micros))
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
-        parse_rfc3339(&text).map(Self).map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Time {
-    fn schema_name() -> Cow<'static, str> {
-        "Time".into()
-    }
-    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
-    }
 }
 
 #[cfg(test)]

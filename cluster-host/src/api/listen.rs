@@ -26,6 +26,20 @@ pub(crate) const SERVICE_DIRECTORY: &str = "/run/cluster-host";
 
 /// Where the API listens: `unix:PATH`, or `ADDR:PORT`; on an address that is not loopback's only where something says who
 /// may ask.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::api::ListenAddress;
+///
+/// let socket = ListenAddress::parse("unix:/run/cluster-host.sock")?;
+/// assert!(!socket.is_open(), "only this machine reaches it");
+/// let port: ListenAddress = "localhost:4444".parse()?;
+/// assert_eq!(port.to_string(), "127.0.0.1:4444");
+/// assert!(ListenAddress::parse("0.0.0.0:4444")?.is_open());
+/// assert!(ListenAddress::parse("/run/cluster-host.sock").is_err(), "a path begins with unix:");
+/// # Ok::<(), cluster_host::api::ListenError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A Unix socket.
@@ -70,6 +84,31 @@ pub enum ListenError {
 }
 
 /// The place, taken. The socket file goes when this is dropped, if it is still ours.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::api::{AccessConfig, ListenAddress, ListenError, Listener};
+///
+/// // Of port 0 it takes one that is free.
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?)?;
+/// assert_ne!(listener.address().to_string(), "127.0.0.1:0");
+/// assert!(matches!(Listener::bind(listener.address()), Err(ListenError::InUse(_))));
+///
+/// // Where others can come, something has to say who may ask.
+/// let open = ListenAddress::parse("0.0.0.0:4444")?;
+/// let refused = Listener::bind_guarded(&open, &AccessConfig::default());
+/// assert!(matches!(refused, Err(ListenError::NotLoopback(..))));
+///
+/// // A socket's file goes with it.
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("api.sock");
+/// let listener = Listener::bind_probes(&ListenAddress::Unix(path.clone()))?;
+/// assert!(path.exists());
+/// drop(listener);
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: ListeningSocket,

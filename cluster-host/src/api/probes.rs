@@ -39,6 +39,35 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Answers probes, and nothing else, until `shutdown` is ready.
 ///
+/// # Examples
+///
+/// ```
+/// use std::{future::pending, sync::Arc};
+///
+/// use cluster_host::{Config, Host, Registry, api::{Listener, serve_probes}};
+/// use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, net::TcpStream};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let host = Host::builder(Config::default(), Registry::new()).start()?;
+/// let listener = Listener::bind_probes(&"127.0.0.1:0".parse()?)?;
+/// let address = listener.address().to_string();
+/// let server = tokio::spawn(serve_probes(listener, Arc::new(host.handle().clone()), pending()));
+///
+/// for (path, status) in [("/healthz", "HTTP/1.1 200"), ("/v1/members", "HTTP/1.1 404")] {
+///     let mut client = TcpStream::connect(&address).await?;
+///     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+///     client.write_all(request.as_bytes()).await?;
+///     let mut answer = String::new();
+///     client.read_to_string(&mut answer).await?;
+///     assert!(answer.starts_with(status), "{answer}");
+/// }
+/// server.abort();
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When the listener cannot be used at all.
 pub async fn serve_probes(

@@ -68,6 +68,39 @@ impl Default for Limits {
 /// Serves the API until `shutdown` is ready: then the place is given free, event streams end, and answers under
 /// way have [`Limits::drain_max`] to finish.
 ///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cluster_host::{Config, Host, Registry, api::{Limits, Listener, serve}};
+/// use tokio::{io::{AsyncReadExt as _, AsyncWriteExt as _}, net::TcpStream, sync::oneshot};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // `HostBuilder::listen` serves one place. This one is beside it, with limits of its own.
+/// let host = Host::builder(Config::default(), Registry::new()).start()?;
+/// let listener = Listener::bind(&"127.0.0.1:0".parse()?)?;
+/// let address = listener.address().to_string();
+/// let limits = Limits { subscribers_max: 10, ..Limits::default() };
+/// let (stop, stopped) = oneshot::channel::<()>();
+/// let shutdown = async { drop(stopped.await) };
+/// let server = tokio::spawn(serve(listener, Arc::new(host.handle().clone()), limits, shutdown));
+///
+/// let mut client = TcpStream::connect(&address).await?;
+/// let request = format!("GET /v1/members HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+/// client.write_all(request.as_bytes()).await?;
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer).await?;
+/// assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""members":[]"#));
+///
+/// drop(stop);
+/// server.await??;
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When the listener cannot be used at all. What goes wrong with a connection ends that connection.
 pub async fn serve(

@@ -19,6 +19,36 @@ use crate::{
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A running host, as the API reads it.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, api::Source, state::StateHealth};
+/// use serde_json::json;
+///
+/// /// Works for a running host and for whatever else has members to show.
+/// fn summary(source: &dyn Source) -> String {
+///     let (_, snapshot) = source.log().snapshot();
+///     format!("{} members in {} topologies", snapshot.members.len(), source.topologies().len())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// host.wait_up(1).await.ok_or("it has ended")?;
+/// let source = host.handle().clone();
+/// assert_eq!(summary(&source), "1 members in 0 topologies");
+/// assert_eq!(source.node(), Some("app@127.0.0.1".parse()?));
+/// assert_eq!(source.state(), StateHealth::Off);
+/// assert!(source.alive().await);
+/// assert!(source.explain("app@127.0.0.1".parse()?).await.is_some());
+/// assert!(source.forget("nobody@127.0.0.1".parse()?).await.is_none());
+/// host.stop().await;
+/// assert!(!source.alive().await);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Source: Send + Sync + 'static {
     /// The log of events, which also has the snapshot.
     fn log(&self) -> &EventLog;

@@ -182,6 +182,19 @@ pub fn command() -> clap::Command {
 }
 
 /// Runs the command that the process was started with.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use cluster_host::{cli, connectors, runner};
+///
+/// // All of a program that is `cluster-host`.
+/// fn main() -> ExitCode {
+///     runner::run_if_asked(&[connectors::plugin()]).unwrap_or_else(cli::main)
+/// }
+/// ```
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::try_parse() {

@@ -64,6 +64,27 @@ pub(super) struct DirectoryArgs {
 
 /// Runs the command.
 ///
+/// # Examples
+///
+/// ```
+/// use clap::Parser as _;
+/// use cluster_host::cli::plugins::{PluginsArgs, plugins};
+///
+/// #[derive(clap::Parser)]
+/// struct Cli {
+///     #[command(flatten)]
+///     plugins: PluginsArgs,
+/// }
+///
+/// let directory = tempfile::tempdir()?;
+/// std::fs::write(directory.path().join("libnotes.so"), "not a library")?;
+/// let arguments = ["plugins".as_ref(), "--plugins".as_ref(), directory.path().as_os_str()];
+/// let mut out = Vec::new();
+/// plugins(&Cli::try_parse_from(arguments)?.plugins, &mut out)?;
+/// assert!(String::from_utf8(out)?.contains("libnotes.so: refused: not a shared library"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// When the directory or the configuration cannot be read, a crate cannot be written, or `out` cannot be written.
 pub fn plugins(args: &PluginsArgs, out: &mut dyn Write) -> Result<ExitCode> {

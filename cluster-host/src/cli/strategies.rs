@@ -56,6 +56,28 @@ struct Row<'a> {
 
 /// Runs the command.
 ///
+/// # Examples
+///
+/// ```
+/// use clap::Parser as _;
+/// use cluster_host::cli::strategies::{StrategiesArgs, strategies};
+///
+/// #[derive(clap::Parser)]
+/// struct Cli {
+///     #[command(flatten)]
+///     strategies: StrategiesArgs,
+/// }
+///
+/// let directory = tempfile::tempdir()?;
+/// let arguments = ["strategies".as_ref(), "--json".as_ref(), "--plugins".as_ref(), directory.path().as_os_str()];
+/// let mut out = Vec::new();
+/// strategies(&Cli::try_parse_from(arguments)?.strategies, &mut out)?;
+/// let listing: serde_json::Value = serde_json::from_slice(&out)?;
+/// assert_eq!(listing["strategies"], serde_json::json!([]));
+/// assert_eq!(listing["connectors"][0]["name"], "exec", "what is linked in is there without any file");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// When the directory cannot be read, the plugin cannot be loaded or `out` cannot be written.
 pub fn strategies(args: &StrategiesArgs, out: &mut dyn Write) -> Result<ExitCode> {

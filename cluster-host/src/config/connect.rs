@@ -48,6 +48,20 @@ pub struct ConnectorConfig {
 }
 
 /// The config of a plugin as it was written. It may have secrets in it, so it shows its keys and no values.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, config::PluginConfig};
+/// use serde_json::json;
+///
+/// let config: PluginConfig = serde_json::from_value(json!({ "port": 45892, "secret": "wake" }))?;
+/// assert_eq!(config.get("port"), Some(&json!(45892)));
+/// assert_eq!(config.to_value()["secret"], "wake");
+/// // What could be secret is not logged by accident.
+/// assert_eq!(format!("{config:?}"), r#"{"port": "***", "secret": "***"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Default)]
 pub struct PluginConfig(Map<String, Value>);
 

@@ -278,6 +278,16 @@ impl PartialEq for HookConfig {
 
 // === impl EventName ===
 
+/// # Examples
+///
+/// ```
+/// use cluster_core::EventKind;
+/// use cluster_host::config::EventName;
+///
+/// let name: EventName = serde_json::from_value("node_down".into())?;
+/// assert_eq!(EventKind::from(name), EventKind::NodeDown);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 impl From<EventName> for EventKind {
     fn from(name: EventName) -> Self {
         match name {

@@ -11,6 +11,20 @@ use serde::{
 
 /// Where the code of a strategy or connector runs: nothing, `"in-process"`, `"process"`, or a table such as
 /// `{ process = { pass_env = ["AWS_*"] } }`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::config::IsolationConfig;
+/// use serde_json::json;
+///
+/// let isolation: IsolationConfig = serde_json::from_value(json!({ "process": { "pass_env": ["AWS_*"] } }))?;
+/// assert_eq!(isolation.process().pass_env, ["AWS_*"]);
+/// let isolation: IsolationConfig = serde_json::from_value(json!("in-process"))?;
+/// assert_eq!(isolation, IsolationConfig::InProcess);
+/// assert_eq!(IsolationConfig::default(), IsolationConfig::ByPlugin);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IsolationConfig {
     /// On threads of the host where this project ships the plugin, in a process of its own where it does not.
@@ -88,6 +102,14 @@ fn hang_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ConfigDurati
     }
 }
 
+/// # Examples
+///
+/// ```
+/// use cluster_host::config::Variables;
+///
+/// let variables = Variables([("AWS_SECRET_ACCESS_KEY".to_owned(), "wake".to_owned())].into());
+/// assert_eq!(format!("{variables:?}"), r#"{"AWS_SECRET_ACCESS_KEY": "***"}"#);
+/// ```
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.0.keys().map(|name| (name, "***"))).finish()

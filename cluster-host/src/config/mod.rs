@@ -168,6 +168,17 @@ pub struct ApiConfig {
 
 impl ApiConfig {
     /// What says who may ask.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::Config;
+    ///
+    /// let config = Config::from_json(serde_json::json!({ "api": { "token_file": "tokens", "allow_writes": true } }))?;
+    /// let access = config.api.access();
+    /// assert!(access.is_given() && access.allow_writes);
+    /// # Ok::<(), cluster_host::config::Mistakes>(())
+    /// ```
     #[must_use]
     pub fn access(&self) -> AccessConfig {
         let Self { token_file, tls, allow_writes, allow_plaintext, .. } = self.clone();
@@ -287,6 +298,19 @@ impl Config {
 
 /// Reads a file, has its `[plugins]` count for the registry, and asks the plugins too, so that all mistakes are told
 /// at once. Where it cannot be said which plugins may be loaded, none is asked.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Registry, config};
+/// let directory = tempfile::tempdir()?;
+/// let file = directory.path().join("cluster.toml");
+/// std::fs::write(&file, "[ready]\nmin_members = 'two'\n[topologies.office]\nstrategy = 'gosip'\nconnect = 'none'\n")?;
+/// // What is wrong with the file itself, and what no plugin offers, are told together.
+/// let problems = config::check(&file, &|_| None, &mut Registry::new()).unwrap_err();
+/// assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [Some(2), Some(4)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Everything that is wrong, in the order of lines.

@@ -70,6 +70,23 @@ pub struct Retry {
 }
 
 /// `prune`: how members may leave by the strategy's word; `"never"` or a table.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cluster_host::config::Prune;
+/// use serde_json::json;
+///
+/// // What is not written is as it is by default.
+/// let prune: Prune = serde_json::from_value(json!({ "after": "30s" }))?;
+/// assert_eq!(prune.policy().after, Duration::from_secs(30));
+/// assert_eq!(prune.policy().rounds, Prune::default().policy().rounds);
+/// let never: Prune = serde_json::from_value(json!("never"))?;
+/// assert_ne!(never, Prune::default());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Prune(PrunePolicy);
 
@@ -114,6 +131,16 @@ impl Default for Options {
 
 impl Restart {
     /// The word for it in the configuration.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::config::{Options, Restart};
+    ///
+    /// assert_eq!(Options::default().restart.as_str(), "permanent");
+    /// assert_eq!(serde_json::from_value::<Restart>("transient".into())?, Restart::Transient);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -139,6 +166,19 @@ impl Default for Retry {
     }
 }
 
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cluster_core::Backoff;
+/// use cluster_host::config::Retry;
+/// use serde_json::json;
+///
+/// let retry: Retry = serde_json::from_value(json!({ "first": "1m", "cap": "10s" }))?;
+/// assert_eq!(Backoff::from(retry).first, Duration::from_secs(10));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 impl From<Retry> for Backoff {
     /// A `first` above the `cap` is the cap.
     fn from(retry: Retry) -> Self {

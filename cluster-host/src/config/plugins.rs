@@ -58,6 +58,19 @@ pub struct PluginsConfig {
 }
 
 /// The hashes of one plugin, the newest first.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::config::Hashes;
+/// use serde_json::json;
+///
+/// let (old, new) = ("0".repeat(64), "f".repeat(64));
+/// let one: Hashes = serde_json::from_value(json!(old))?;
+/// let two: Hashes = serde_json::from_value(json!([new, old]))?;
+/// assert_eq!(one.0.first(), two.0.last());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashes(pub Vec<ContentHash>);
 

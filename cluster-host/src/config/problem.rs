@@ -9,6 +9,20 @@ use std::{
 use super::Config;
 
 /// One thing to say about a configuration, for whoever wrote it: `FILE:LINE: key: message`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, config::Severity};
+///
+/// let text = "[topologies.office]\nstratgy = 'gossip'\nconnect = 'none'\n";
+/// let problems = Config::parse("cluster.toml".as_ref(), text, &|_| None).unwrap_err();
+/// let misspelt = problems.iter().find(|problem| problem.line == Some(2)).ok_or("all is well")?;
+/// assert_eq!((misspelt.path.as_str(), misspelt.severity), ("topologies.office.stratgy", Severity::Error));
+/// let line = misspelt.to_string();
+/// assert!(line.starts_with("cluster.toml:2: topologies.office.stratgy: unknown key; did you mean `strategy`?"));
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
@@ -34,6 +48,22 @@ pub enum Severity {
 }
 
 /// A configuration and the lines of its keys.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, config::Mistakes};
+///
+/// let text = "[topologies.office]\nstrategy = 'gossip'\nconfig = { port = 45892 }\n";
+/// let loaded = Config::parse("cluster.toml".as_ref(), text, &|_| None).map_err(Mistakes::from)?;
+/// assert_eq!(loaded.config.topologies.len(), 1);
+/// assert_eq!(loaded.line_of("topologies.office.config.port"), Some(3));
+/// // Of what is not written the line of what it would be in.
+/// assert_eq!(loaded.line_of("topologies.office.opts"), Some(1));
+/// let problem = loaded.problem("topologies.office.config.port", "is taken");
+/// assert_eq!(problem.to_string(), "cluster.toml:3: topologies.office.config.port: is taken");
+/// # Ok::<(), Mistakes>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The configuration.

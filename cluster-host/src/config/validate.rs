@@ -8,6 +8,19 @@ use crate::{placement::Plugin, plugin::Registry};
 
 /// Everything that is wrong with a configuration in the eyes of the plugins that it names. They are loaded for that,
 /// and nothing is started. The registry must be pinned by this configuration.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Registry, config::{Mistakes, validate}, connectors};
+///
+/// let text = "[topologies.office]\nstrategy = 'epmd'\nconfig = { hosts = ['a'] }\nconnect = { tcp = {} }\n";
+/// let loaded = Config::parse("cluster.toml".as_ref(), text, &|_| None).map_err(Mistakes::from)?;
+/// let registry = Registry::new().with_builtin(connectors::plugin())?.with_builtin(strategy_epmd::plugin())?;
+/// let problems = validate(&loaded, &registry);
+/// assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [Some(3), Some(4)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn validate(loaded: &Loaded, registry: &Registry) -> Vec<Problem> {
     if registry.pinned_by() != &loaded.config.plugins {

@@ -3,6 +3,18 @@
 use super::{ConnectConfig, Loaded, Problem, TopologyConfig, ready, topology};
 
 /// Everything in a configuration that should give its author pause. It is used all the same.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, config::{Mistakes, warnings}};
+///
+/// let loaded = Config::parse("cluster.toml".as_ref(), "cluster = 'shop'", &|_| None).map_err(Mistakes::from)?;
+/// let warnings = warnings(&loaded);
+/// let lines: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+/// assert_eq!(lines, ["cluster.toml:1: warning: topologies: there are none: no node will be found"]);
+/// # Ok::<(), Mistakes>(())
+/// ```
 #[must_use]
 pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
     let topologies = &loaded.config.topologies;

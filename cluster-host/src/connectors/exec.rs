@@ -39,6 +39,21 @@ pub struct ExecConfig {
 }
 
 /// The connector `exec`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::connectors::Exec;
+/// use cluster_sdk::{Node, Operation, abi::host::OperationOutcome, testing::TestHost};
+/// use serde_json::json;
+///
+/// // The name is appended: this is `test app@127.0.0.1 = app@127.0.0.1` for one node, and false for all others.
+/// let host = TestHost::connector::<Exec>(json!({ "connect": ["test", "app@127.0.0.1", "="] }))?;
+/// let connect = |name| Ok::<_, Box<dyn std::error::Error>>(host.perform(&Operation::Connect(Node::try_new(name)?))?);
+/// assert_eq!(connect("app@127.0.0.1")?, OperationOutcome::Done);
+/// assert!(matches!(connect("other@127.0.0.1")?, OperationOutcome::Unreachable(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Exec {
     config: ExecConfig,
 }

@@ -56,6 +56,26 @@ pub struct TcpConfig {
 }
 
 /// The connector `tcp`.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::TcpListener;
+///
+/// use cluster_host::connectors::Tcp;
+/// use cluster_sdk::{Node, Operation, abi::host::OperationOutcome, testing::TestHost};
+/// use serde_json::json;
+///
+/// let service = TcpListener::bind("127.0.0.1:0")?;
+/// let host = TestHost::connector::<Tcp>(json!({ "port": service.local_addr()?.port() }))?;
+/// let node = Node::try_new("app@127.0.0.1")?;
+/// assert_eq!(host.perform(&Operation::Connect(node))?, OperationOutcome::Done);
+/// // The link is down when the service closes the connection.
+/// let (connection, _) = service.accept()?;
+/// drop(connection);
+/// assert!(!host.next_link()?.up);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Tcp {
     config: TcpConfig,
     ctx: ConnectorContext,

@@ -49,6 +49,17 @@ pub(crate) const STOP_MAX: Duration = Duration::from_secs(2);
 const SAVE_MAX: Duration = Duration::from_secs(1);
 
 /// What a new configuration changes in the hooks, or would change, by name.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::HookChanges;
+///
+/// let mut changes = HookChanges::default();
+/// assert!(changes.is_empty());
+/// changes.removed.push("pager".to_owned());
+/// assert!(!changes.is_empty());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HookChanges {

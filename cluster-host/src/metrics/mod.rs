@@ -40,6 +40,26 @@ const HEALTHS: [Health; 5] =
 
 /// All samples, as text.
 ///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, metrics};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "cluster": "shop", "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// host.wait_up(1).await.ok_or("it has ended")?;
+/// let page = metrics::exposition(host.handle())?;
+/// assert!(page.lines().any(|line| line == "cluster_ready 1"));
+/// assert!(page.contains(r#"cluster="shop""#));
+/// assert!(!page.contains("127.0.0.1"), "no node and no address is named");
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// Never, unless a name here is not what Prometheus allows: a mistake of this program.
 pub fn exposition(source: &dyn Source) -> Result<String, prometheus::Error> {

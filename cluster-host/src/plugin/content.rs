@@ -29,6 +29,18 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const HASH_BYTES: usize = 32;
 
 /// The SHA-256 of a content: 64 hexadecimal digits.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::ContentHash;
+///
+/// let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+/// let hash: ContentHash = text.to_uppercase().parse()?;
+/// assert_eq!(hash.to_string(), text);
+/// assert!("ba7816bf".parse::<ContentHash>().is_err(), "the beginning of a hash is none");
+/// # Ok::<(), cluster_host::plugin::NotAHash>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; HASH_BYTES]);
 

@@ -10,6 +10,20 @@ use cluster_sdk::{
 use super::refusal::Reason;
 
 /// Who a plugin is and what it offers.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Registry, connectors};
+/// use cluster_sdk::OfferKind;
+///
+/// let registry = Registry::new().with_builtin(connectors::plugin())?;
+/// let identity = &registry.builtins().first().ok_or("it has none")?.identity;
+/// assert_eq!(identity.names(OfferKind::Connector), ["tcp", "exec"]);
+/// assert!(!identity.offers(OfferKind::Strategy, "tcp"));
+/// assert!(identity.abi().starts_with("1."));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {

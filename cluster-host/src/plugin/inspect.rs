@@ -64,6 +64,20 @@ pub(super) struct Directory(File);
 
 /// Looks at one file.
 ///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::{Reason, inspect};
+///
+/// let directory = tempfile::tempdir()?;
+/// let file = directory.path().join("libnotes.so");
+/// std::fs::write(&file, "not a library")?;
+/// let refusal = inspect(&file).unwrap_err();
+/// assert!(matches!(refusal.reason, Reason::NotElf(_)));
+/// assert!(refusal.to_string().starts_with(&format!("{}: not a shared library", file.display())));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// A [`Refusal`] with the first thing that speaks against loading it.
 pub fn inspect(path: &Path) -> Result<Inspected, Refusal> {
@@ -71,6 +85,21 @@ pub fn inspect(path: &Path) -> Result<Inspected, Refusal> {
 }
 
 /// Looks at one file as [`inspect`] does, and at all of its content, of which it gives the hash.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::{Reason, inspect_content};
+///
+/// let directory = tempfile::tempdir()?;
+/// let file = directory.path().join("libempty.so");
+/// std::fs::write(&file, "")?;
+/// // Where nothing speaks against it, `Inspected::content` is there.
+/// let refusal = inspect_content(&file).unwrap_err();
+/// assert!(matches!(refusal.reason, Reason::Empty));
+/// assert_eq!(refusal.remedy().as_deref(), Some("copy or build it again"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`inspect`].

@@ -84,6 +84,19 @@ pub enum LoadError {
 
 /// Loads a plugin into this process, or gives what was loaded of it before.
 ///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Registry, connectors, plugin};
+/// use cluster_sdk::OfferKind;
+///
+/// let registry = Registry::new().with_builtin(connectors::plugin())?;
+/// let loaded = plugin::load(registry.find(OfferKind::Connector, "tcp")?)?;
+/// let offers = loaded.describe()?;
+/// assert!(offers.iter().any(|offer| offer.name == "tcp" && offer.by_address));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`LoadError`]; other plugins are as they were.
 pub fn load(source: Source<'_>) -> Result<LoadedPlugin, LoadError> {

@@ -38,6 +38,26 @@ const HEAD: &str = "\
 ";
 
 /// What a lock file says.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::Lock;
+///
+/// let entry = |version, digit: &str| format!(
+///     "[[plugin]]\nname = 'notes'\nversion = '{version}'\ntarget = 'x86_64-unknown-linux-gnu'\nsha256 = '{}'\n\
+///      offers = ['strategy notes']\n",
+///     digit.repeat(64),
+/// );
+/// let lock = |entry| Lock::parse(&format!("format = 1\n{entry}"), "plugins.lock".as_ref());
+/// // A new version, beside which the one before stays valid.
+/// let both = lock(entry("1.1.0", "b"))?.before(lock(entry("1.0.0", "a"))?);
+/// let versions: Vec<_> = both.contents.iter().map(|content| content.version.as_str()).collect();
+/// assert_eq!(versions, ["1.1.0", "1.0.0"]);
+/// assert_eq!(Lock::parse(&both.render()?, "plugins.lock".as_ref())?, both);
+/// assert!(Lock::parse("format = 2", "plugins.lock".as_ref()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {

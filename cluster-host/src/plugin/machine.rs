@@ -9,6 +9,17 @@ use super::elf::highest_glibc_defined;
 use crate::connectors;
 
 /// A version of the GNU C library.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::GlibcVersion;
+///
+/// let old = GlibcVersion { major: 2, minor: 4 };
+/// let new = GlibcVersion { major: 2, minor: 34 };
+/// assert!(old < new, "by numbers, not as text");
+/// assert_eq!(new.to_string(), "2.34");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GlibcVersion {
     /// The first number.

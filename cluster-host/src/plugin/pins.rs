@@ -27,6 +27,15 @@ use super::{
 use crate::config::PluginsConfig;
 
 /// Why a content may be loaded.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::Standing;
+///
+/// assert_eq!(Standing::default().to_string(), "unpinned");
+/// assert_eq!(Standing::Locked { signed_by: None }.to_string(), "locked");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Standing {

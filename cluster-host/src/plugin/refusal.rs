@@ -10,6 +10,16 @@ use cluster_sdk::abi::handshake::{ABI_MAJOR, ABI_MINOR};
 use super::{content::ContentHash, machine::GlibcVersion, pins, signature::SignatureError};
 
 /// A file that is not loaded. Nothing of it has run and the other plugins are as they were.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::{Reason, Refusal};
+///
+/// let refusal = Refusal { path: "plugins/libnotes.so".into(), reason: Reason::Writable { mode: 0o666 } };
+/// assert_eq!(refusal.remedy().as_deref(), Some("run chmod go-w plugins/libnotes.so"));
+/// assert!(refusal.to_string().ends_with("; run chmod go-w plugins/libnotes.so"));
+/// ```
 #[derive(Debug)]
 pub struct Refusal {
     /// The file.
@@ -20,6 +30,17 @@ pub struct Refusal {
 
 /// What is wrong with a file. Nothing changed; the operator can mend each of these, mostly as [`Reason::remedy`]
 /// says.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::Reason;
+///
+/// let reason = Reason::SearchPath("/opt/lib".to_owned());
+/// assert_eq!(reason.to_string(), r#"has a library search path of its own ("/opt/lib")"#);
+/// assert_eq!(reason.remedy("libnotes.so".as_ref()).as_deref(), Some("run patchelf --remove-rpath libnotes.so"));
+/// assert_eq!(reason.word(), "search_path");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {

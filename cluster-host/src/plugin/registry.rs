@@ -61,6 +61,18 @@ pub struct Builtin {
 }
 
 /// Where a strategy or a connector comes from.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Registry, connectors};
+///
+/// let registry = Registry::new().with_builtin(connectors::plugin())?;
+/// let source = registry.sources().next().ok_or("it has none")?;
+/// assert_eq!((source.to_string().as_str(), source.path()), ("cluster-host itself", None));
+/// assert_eq!(source.identity().plugin, "cluster-host");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
     /// From a file.

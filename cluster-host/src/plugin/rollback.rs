@@ -82,6 +82,16 @@ struct Known<'a>(&'a [String]);
 /// contents that the lock file names after that of the file, if it is kept. `name` is the plugin's or the file's. A
 /// running host goes on as it is, until it looks at its files again.
 ///
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Registry, plugin::{RollbackError, roll_back}};
+///
+/// // Only what `[plugins] keep` has kept can come back.
+/// let registry = Registry::scan("/nonexistent".as_ref());
+/// assert!(matches!(roll_back(&registry, "notes"), Err(RollbackError::KeepsNothing)));
+/// ```
+///
 /// # Errors
 /// [`RollbackError`]; then the file is as it was.
 pub fn roll_back(registry: &Registry, name: &str) -> Result<RolledBack, RollbackError> {

@@ -17,6 +17,17 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 const SIGNATURE_BYTES_MAX: u64 = 16 * 1024;
 
 /// A public key of minisign, whose signatures count: the second line of `minisign.pub`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::plugin::TrustedKey;
+///
+/// let line = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+/// assert_eq!(line.parse::<TrustedKey>()?.to_string(), line);
+/// assert!("untrusted comment: minisign public key".parse::<TrustedKey>().is_err());
+/// # Ok::<(), cluster_host::plugin::NotAKey>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TrustedKey {
     text: String,

@@ -56,6 +56,22 @@ pub(crate) struct Runner {
 /// Where this process was started as a runner, runs the plugin until its host has no use for it any more. Call it
 /// before anything else in `main`: memory and descriptors of a runner are what is there by then. `builtins` are the
 /// plugins that are linked into this program.
+///
+/// # Examples
+///
+/// ```
+/// use std::process::ExitCode;
+///
+/// use cluster_host::{connectors, runner};
+///
+/// fn main() -> ExitCode {
+///     if let Some(code) = runner::run_if_asked(&[connectors::plugin()]) {
+///         return code;
+///     }
+///     // Nobody asked: what the program is for comes here, with `Registry::with_runner`.
+///     ExitCode::SUCCESS
+/// }
+/// ```
 #[must_use]
 pub fn run_if_asked(builtins: &[&'static PluginEntry]) -> Option<ExitCode> {
     let is_asked = std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT);

@@ -72,6 +72,17 @@ pub(crate) struct Limits {
 }
 
 /// Whether the membership is remembered across restarts.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_host::state::StateHealth;
+///
+/// let failing = StateHealth::Failing("no space left on device".into());
+/// assert_eq!((failing.as_str(), failing.reason()), ("failing", Some("no space left on device")));
+/// assert_eq!(failing.to_string(), "failing: no space left on device");
+/// assert_eq!(StateHealth::default().as_str(), "off");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StateHealth {

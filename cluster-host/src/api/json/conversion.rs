@@ -17,6 +17,24 @@ use crate::{
     reload::Reloaded,
 };
 
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, api::json::Member};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// let snapshot = host.wait_up(1).await.ok_or("it has ended")?;
+/// let member = snapshot.up().next().ok_or("it has none")?;
+/// let shape = serde_json::to_value(Member::from(&**member))?;
+/// assert_eq!((&shape["name"], &shape["self"], &shape["state"]), (&json!("app@127.0.0.1"), &json!(true), &json!("up")));
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 impl<'a> From<&'a CoreMember> for Member<'a> {
     fn from(member: &'a CoreMember) -> Self {
         let vouched = |vouched: &'a cluster_core::Vouched| Vouched {
@@ -41,6 +59,18 @@ impl<'a> From<&'a CoreMember> for Member<'a> {
 
 impl<'a> Reload<'a> {
     /// The shape of what a reload did, or would do.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::{Reloaded, api::json::Reload};
+    ///
+    /// let mut reloaded = Reloaded::default();
+    /// reloaded.changes.added.push("office".parse()?);
+    /// let shape = serde_json::to_value(Reload::new(true, &reloaded))?;
+    /// assert_eq!((&shape["dry_run"], &shape["topologies"]["added"][0]), (&true.into(), &"office".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(dry_run: bool, reloaded: &'a Reloaded) -> Self {
         let Reloaded { changes, warnings, previews } = reloaded;
@@ -76,6 +106,29 @@ impl<'a> From<&'a Result<CorePreview, String>> for Preview<'a> {
 
 impl<'a> Event<'a> {
     /// The shape of an event that made the cursor's revision.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use cluster_core::{Cursor, Epoch, EventKind};
+    /// use cluster_host::api::json::Event;
+    ///
+    /// let event = cluster_core::Event {
+    ///     revision: 7,
+    ///     kind: EventKind::NodeLeft,
+    ///     node: Some("a@10.0.0.7".parse()?),
+    ///     member: None,
+    ///     topology: Some("shop".parse()?),
+    ///     status: None,
+    ///     reason: Some("said goodbye".into()),
+    ///     at: SystemTime::UNIX_EPOCH,
+    /// };
+    /// let shape = Event::new(Cursor { epoch: Epoch(0xb), revision: 7 }, &event);
+    /// assert_eq!((shape.cursor.as_ref(), shape.kind.as_ref()), ("000000000000000b:7", "node_left"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(cursor: Cursor, event: &'a cluster_core::Event) -> Self {
         Self {
@@ -96,6 +149,30 @@ impl<'a> Event<'a> {
 
 impl<'a> Topologies<'a> {
     /// The shape of the topologies, with their members counted in the snapshot.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::{Config, Host, Registry, api::{Source as _, json::Topologies}};
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::new().with_builtin(strategy_epmd::plugin())?;
+    /// let config = Config::from_json(json!({ "topologies": {
+    ///     "shop": { "strategy": "epmd", "config": { "hosts": ["a@127.0.0.1"] }, "connect": "none" },
+    /// } }))?;
+    /// let host = Host::builder(config, registry).start()?;
+    /// host.wait_up(1).await.ok_or("it has ended")?;
+    /// let (cursor, snapshot) = host.handle().log().latest();
+    /// let infos = host.handle().topologies();
+    /// let shape = Topologies::new(cursor, &infos, &snapshot);
+    /// let shop = shape.topologies.first().ok_or("it has none")?;
+    /// assert_eq!((shop.strategy.as_ref(), shop.connector.as_ref(), shop.members), ("epmd", "none", 1));
+    /// host.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(cursor: Cursor, topologies: &'a [TopologyInfo], snapshot: &Snapshot) -> Self {
         let mut members: BTreeMap<&str, u64> = BTreeMap::new();
@@ -130,6 +207,18 @@ impl<'a> Topologies<'a> {
 
 impl<'a> Forgotten<'a> {
     /// The shape of what became of a node.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::api::{self, json::Forgotten};
+    ///
+    /// let name = "a@10.0.0.7".parse()?;
+    /// let forgotten = api::Forgotten { topologies: vec!["shop".parse()?], ..api::Forgotten::default() };
+    /// let shape = Forgotten::new(&name, &forgotten);
+    /// assert_eq!((shape.name.as_ref(), shape.topologies.len(), shape.named_by.len()), ("a@10.0.0.7", 1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(name: &'a NodeName, forgotten: &'a CoreForgotten) -> Self {
         let names = |names: &'a [TopologyName]| names.iter().map(|name| name.as_str().into()).collect();
@@ -142,6 +231,24 @@ impl<'a> Forgotten<'a> {
     }
 }
 
+/// # Examples
+///
+/// ```
+/// use cluster_host::{Config, Host, Registry, api::{Source as _, json::Explanation}};
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::from_json(json!({ "node": { "name": "app@127.0.0.1" } }))?;
+/// let host = Host::builder(config, Registry::new()).start()?;
+/// let known = host.handle().explain("app@127.0.0.1".parse()?).await.ok_or("nothing is known of it")?;
+/// let shape = Explanation::from(&known);
+/// assert!(shape.member.is_some_and(|member| member.is_self));
+/// assert!(shape.vouches.is_empty(), "the local node needs nobody who vouches for it");
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 impl<'a> From<&'a explain::Explanation> for Explanation<'a> {
     fn from(known: &'a explain::Explanation) -> Self {
         Self {

@@ -62,6 +62,25 @@ pub struct HookFailure<'a> {
 
 impl<'a> Hooks<'a> {
     /// The shape of the hooks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::{Config, Host, Registry, api::{Source as _, json::Hooks}};
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::from_json(json!({ "on_event": [{ "name": "note", "command": ["true"] }] }))?;
+    /// let host = Host::builder(config, Registry::new()).start()?;
+    /// assert!(host.handle().alive().await);
+    /// let (cursor, infos) = (host.handle().log().cursor(), host.handle().hooks());
+    /// let shape = Hooks::new(cursor, &infos);
+    /// assert_eq!(shape.hooks.iter().map(|hook| hook.name.as_ref()).collect::<Vec<_>>(), ["note"]);
+    /// host.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn new(cursor: Cursor, hooks: &'a [HookInfo]) -> Self {
         Self {

@@ -90,6 +90,18 @@ pub struct Refusal {
 
 impl<'a> Plugins<'a> {
     /// The shape of what there is, and of who uses it where a host was asked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_host::{Registry, api::json::Plugins, connectors};
+    ///
+    /// let registry = Registry::new().with_builtin(connectors::plugin())?;
+    /// let shape = Plugins::new(&registry, None);
+    /// let identity = shape.plugins.iter().find_map(|plugin| plugin.identity.as_ref());
+    /// assert_eq!(identity.map(|own| own.connectors.as_slice()), Some(["tcp".into(), "exec".into()].as_slice()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn new(registry: &'a Registry, uses: Option<&'a [PluginUse]>) -> Self {
         let used_by = |source: Option<Source<'_>>| {

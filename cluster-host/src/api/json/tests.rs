@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use cluster_core::{EventKind, MemberState, Node, membership::explain};
 use expect_test::{Expect, expect};
 
