@@ -4,7 +4,7 @@
 //! again and again, [`Strategy`] for something that is watched. A *connector* makes and breaks the links between
 //! nodes: implement [`Connector`]. A complete plugin:
 //!
-//! ```
+//! ```standalone_crate
 //! use cluster_sdk::{Context, Discover, Node, Result, View, anyhow::Context as _, schemars, serde};
 //!
 //! /// Nodes behind one DNS name.

@@ -3,7 +3,7 @@
 /// Makes the crate a plugin: exports the symbol that a host looks for in the shared library, and defines
 /// `pub fn plugin()` for a program that links the crate instead.
 ///
-/// ```
+/// ```standalone_crate
 /// # mod example {
 /// # use cluster_sdk::{Context, Discover, Result, View, schemars, serde};
 /// # #[derive(serde::Deserialize, schemars::JsonSchema)]

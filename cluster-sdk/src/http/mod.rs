@@ -4,7 +4,7 @@
 //! `retry-after`, pages, limits, `etag`, secrets as headers that are read when used and never shown, client
 //! certificates, and errors that say what was asked, what went wrong and what to do.
 //!
-//! ```
+//! ```standalone_crate
 //! use cluster_sdk::{Context, Discover, Node, Result, Secret, View, schemars, serde};
 //! use cluster_sdk::http::{Http, Next};
 //!
