@@ -47,6 +47,18 @@ pub const ERRORS_MAX: usize = 32;
 const TRIES_MAX: usize = 16 * ERRORS_MAX;
 
 /// Something wrong in a config, and where.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::ConfigError;
+///
+/// let error = ConfigError::new("hosts[1]", "is no name of a host");
+/// assert_eq!(error.to_string(), "hosts[1]: is no name of a host");
+/// // As whoever has this config at a key of its own sees it.
+/// assert_eq!(error.within("source").path, "source.hosts[1]");
+/// assert_eq!(ConfigError::new("", "says nothing").to_string(), "says nothing");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConfigError {
     /// The key: `hosts[1]`, `tls.ca`. Empty where the whole config is meant.
@@ -60,6 +72,19 @@ pub struct ConfigError {
 /// Keys that `T` ignores are refused too, whether or not `T` has `#[serde(deny_unknown_fields)]`: a misspelt option
 /// that changes nothing is the hardest mistake to find. (A key that must be accepted and have no effect is a field of
 /// type [`serde_json::Value`].)
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use cluster_sdk::config;
+///
+/// let weights = config::parse::<BTreeMap<String, u8>>(serde_json::json!({ "a": 1, "b": 2 }));
+/// assert_eq!(weights.map(|weights| weights["b"]), Ok(2));
+/// let errors = config::parse::<BTreeMap<String, u8>>(serde_json::json!({ "a": 256, "b": "2" })).unwrap_err();
+/// assert_eq!(errors.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+/// ```
 ///
 /// # Errors
 /// All that is wrong, in the order in which it was found.
@@ -92,6 +117,16 @@ fn attempt<T: DeserializeOwned>(value: &Value) -> (Result<T, Fault>, Vec<Vec<Hin
 }
 
 /// The path of `key` in the table at `parent`. A key that TOML would need quotes for gets them.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::config::key_path;
+///
+/// assert_eq!(key_path("topologies", "office"), "topologies.office");
+/// assert_eq!(key_path("", "hosts"), "hosts");
+/// assert_eq!(key_path("headers", "x.y"), r#"headers."x.y""#);
+/// ```
 #[must_use]
 pub fn key_path(parent: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
@@ -100,6 +135,16 @@ pub fn key_path(parent: &str, key: &str) -> String {
 }
 
 /// The word of `possible` that was probably meant by `word`, if any comes near.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::config::nearest;
+///
+/// assert_eq!(nearest("prot", ["hosts", "port"]), Some("port"));
+/// assert_eq!(nearest("Poll-Interval", ["poll_interval"]), Some("poll_interval"));
+/// assert_eq!(nearest("colour", ["hosts", "port"]), None);
+/// ```
 pub fn nearest<'a>(word: &str, possible: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let meant = plain(word);

@@ -163,6 +163,18 @@ pub enum Outcome {
 }
 
 /// Work for a connector.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{Node, Operation};
+///
+/// let operation = Operation::Connect(Node::try_new("a@10.0.0.7")?.address("10.0.0.7:9000"));
+/// let (kind, record) = operation.encode();
+/// assert_eq!(Operation::decode(kind, &record), Some(operation));
+/// assert_eq!(Operation::decode(kind, b"nonsense"), None);
+/// # Ok::<(), cluster_sdk::NodeError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Make a link.

@@ -22,6 +22,22 @@ pub const RUNGS_MAX: usize = 64;
 ///
 /// Texts are for whoever is woken at night: the evidence names addresses, files and what was answered; the fix is a
 /// command or an edit. No secret belongs into either.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{Rung, Verdict};
+///
+/// let rungs = [
+///     Rung::pass("address", "10.0.0.7:9000"),
+///     Rung::fail("tcp", "10.0.0.7:9000: connection refused", "is the service running there?"),
+///     Rung::skipped("cookie", "there is no connection"),
+/// ];
+/// let worst = rungs.iter().max_by_key(|rung| rung.verdict).ok_or("there is none")?;
+/// assert_eq!((worst.rung.as_str(), worst.verdict), ("tcp", Verdict::Fail));
+/// assert!(worst.fix.is_some() && rungs[0].fix.is_none());
+/// # Ok::<(), &'static str>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
     /// What was looked at, in a word or two: `epmd`, `multicast`, `cookie`.
@@ -36,6 +52,15 @@ pub struct Rung {
 }
 
 /// How a rung is. Later ones are worse.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::Verdict;
+///
+/// assert!(Verdict::Skipped < Verdict::Pass && Verdict::Warn < Verdict::Fail);
+/// assert_eq!(Verdict::Warn.to_string(), "warn");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -50,6 +75,20 @@ pub enum Verdict {
 }
 
 /// What is to be diagnosed, as it crosses: a node, or else what all of them need.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{Inquiry, Node};
+///
+/// let node = Node::try_new("a@10.0.0.7")?.address("10.0.0.7:9000");
+/// let inquiry = Inquiry::about(Some(&node));
+/// // It crosses to the plugin as JSON.
+/// let crossed: Inquiry = serde_json::from_str(&serde_json::to_string(&inquiry)?)?;
+/// assert_eq!(crossed, inquiry);
+/// assert_ne!(Inquiry::about(None), inquiry);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inquiry {
     /// The node whose link is in question.

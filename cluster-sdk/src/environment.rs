@@ -16,6 +16,21 @@ const NEVER: &str = "LD_";
 const HIDDEN_BYTES_MIN: usize = 4;
 
 /// What a config says of the environment of a command.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::Environment;
+///
+/// let env = [("TOKEN".to_owned(), "hunter2".to_owned()), ("LD_PRELOAD".to_owned(), "evil.so".to_owned())].into();
+/// let environment = Environment { env: &env, pass_env: &["AWS_*".to_owned()] };
+/// // What has the dynamic loader run other code is a mistake, and is never set.
+/// assert_eq!(environment.validate()[0].to_string(), "env.LD_PRELOAD: LD_* is never set");
+/// let variables = environment.variables();
+/// assert!(variables.contains_key("TOKEN".as_ref() as &std::ffi::OsStr));
+/// assert!(!variables.contains_key("LD_PRELOAD".as_ref() as &std::ffi::OsStr));
+/// assert_eq!(environment.hide("login: hunter2 is wrong"), "login: *** is wrong");
+/// ```
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// Variables that are set.

@@ -6,6 +6,17 @@ use cluster_core::NodeName;
 use serde::{Deserialize, Serialize};
 
 /// The node that the host runs beside.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::LocalNode;
+///
+/// let local = LocalNode { name: Some("app@10.0.0.7".parse()?), ..LocalNode::default() };
+/// assert!(local.present, "unless a connector says otherwise");
+/// assert!(local.attributes.is_empty());
+/// # Ok::<(), cluster_sdk::NameError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LocalNode {
@@ -37,6 +48,41 @@ pub struct LocalIdentity {
 }
 
 /// What a connector says of the local node.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{
+///     Connector, ConnectorContext, LocalIdentity, LocalReport, Node, NodeName, Outcome, Result, testing::TestHost,
+/// };
+///
+/// # use cluster_sdk::{schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// /// Beside a node that tells its name.
+/// struct Beside;
+///
+/// impl Connector for Beside {
+///     const NAME: &'static str = "beside";
+///     type Config = Config;
+///     const LOCAL_NODE: bool = true;
+///
+///     async fn start(_: Config, ctx: ConnectorContext) -> Result<Self> {
+///         ctx.local_up(&LocalIdentity { name: "app@10.0.0.7".parse()?, incarnation: 17, stays: true });
+///         ctx.local_down("it restarts");
+///         Ok(Self)
+///     }
+/// #   async fn connect(&self, _: &Node) -> Outcome { Outcome::Done }
+/// #   async fn disconnect(&self, _: &NodeName) -> Outcome { Outcome::Done }
+/// }
+///
+/// let host = TestHost::connector::<Beside>(serde_json::json!({}))?;
+/// assert!(matches!(host.next_local()?, LocalReport::Up(node) if node.name.as_str() == "app@10.0.0.7"));
+/// assert_eq!(host.next_local()?, LocalReport::Down("it restarts".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalReport {
     /// It takes part.

@@ -39,6 +39,26 @@ macro_rules! export_plugin {
 
 /// As [`export_plugin!`](crate::export_plugin) without the symbol: for strategies and connectors that are part of a
 /// program.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// cluster_sdk::plugin!(discover: [Here]);
+///
+/// let offers: Vec<_> = plugin().handshake().offers().collect();
+/// assert_eq!(offers, [(cluster_sdk::OfferKind::Strategy, "here")]);
+/// ```
 #[macro_export]
 macro_rules! plugin {
     ($($lists:tt)*) => {

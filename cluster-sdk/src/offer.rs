@@ -23,6 +23,27 @@ use crate::{
 
 /// A strategy or connector that a plugin offers. Made by [`export_plugin!`](crate::export_plugin) and
 /// [`plugin!`](crate::plugin).
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// use cluster_sdk::OfferDef;
+///
+/// // `Here` is a `Discover`.
+/// const OFFER: OfferDef = OfferDef::discover::<Here>();
+/// assert_eq!(format!("{OFFER:?}"), "strategy here");
+/// ```
 pub struct OfferDef {
     pub(crate) kind: OfferKind,
     pub(crate) name: &'static str,
@@ -35,6 +56,15 @@ pub struct OfferDef {
 pub(crate) type Work = Pin<Box<dyn Future<Output = Ended>>>;
 
 /// What an offer is.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::OfferKind;
+///
+/// assert_eq!(OfferKind::Strategy.as_str(), "strategy");
+/// assert_eq!(OfferKind::Connector.to_string(), "connector");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferKind {

@@ -62,6 +62,22 @@ pub struct NameTemplate<P = AnyPlaceholder> {
 }
 
 /// The placeholders that a [`NameTemplate`] may have. Implemented for any type of the strategy, often the strategy itself.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{NameTemplate, Placeholders};
+///
+/// struct Machine;
+/// impl Placeholders for Machine {
+///     const POSSIBLE: &'static [&'static str] = &["ip", "tag."];
+/// }
+///
+/// let template: NameTemplate<Machine> = "{tag.app.kubernetes.io/name}@{ip}".parse()?;
+/// assert_eq!(template.placeholders().collect::<Vec<_>>(), ["tag.app.kubernetes.io/name", "ip"]);
+/// assert!("app@{port}".parse::<NameTemplate<Machine>>().is_err());
+/// # Ok::<(), cluster_sdk::NameTemplateError>(())
+/// ```
 pub trait Placeholders {
     /// Their names, without braces. One that ends with a dot is a family: `tag.` allows `{tag.Name}` and
     /// `{tag.app.kubernetes.io/name}`. None at all: any name is possible.
@@ -69,6 +85,17 @@ pub trait Placeholders {
 }
 
 /// Any placeholder: for strategies whose sources have keys of which nothing is known before.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{AnyPlaceholder, NameTemplate};
+///
+/// let template: NameTemplate<AnyPlaceholder> = "{Node}@{Service.Address}".parse()?;
+/// let node = serde_json::json!({ "Node": "app", "Service": { "Address": "10.0.0.7" } });
+/// assert_eq!(template.name(&node)?.as_str(), "app@10.0.0.7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnyPlaceholder {}
 

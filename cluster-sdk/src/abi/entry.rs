@@ -28,6 +28,29 @@ pub trait Plugin: 'static {
 }
 
 /// What the exported symbol is: the handshake, which is read from the file first, and the way to the functions.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// # cluster_sdk::plugin!(discover: [Here]);
+/// use cluster_sdk::abi::host::LoadedPlugin;
+///
+/// // What `plugin!` and `export_plugin!` have made: who it is can be read before anything of it is used.
+/// let entry = plugin();
+/// assert_eq!(entry.handshake().offers().count(), 1);
+/// assert!(LoadedPlugin::from_entry(entry).is_ok());
+/// ```
 #[repr(C)]
 pub struct PluginEntry {
     handshake: Handshake,

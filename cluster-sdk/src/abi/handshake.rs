@@ -27,6 +27,31 @@ pub const HANDSHAKE_BYTES: usize = 840;
 
 /// Who the plugin is and what it offers. Little-endian, no pointers, no padding; texts are UTF-8, padded by NUL.
 /// Frozen: it is read by hosts of every version.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// # cluster_sdk::plugin!(discover: [Here]);
+/// use cluster_sdk::abi::handshake::{Handshake, HandshakeError};
+///
+/// let handshake = plugin().handshake();
+/// assert_eq!(handshake.version(), env!("CARGO_PKG_VERSION"), "that of the crate that has the macro");
+/// assert!(handshake.panics_unwind());
+/// assert_eq!(handshake.offers().map(|(_, name)| name).collect::<Vec<_>>(), ["here"]);
+/// // In a file it is looked for in bytes that may be anything.
+/// assert!(matches!(Handshake::parse(b"nonsense"), Err(HandshakeError::Short(8))));
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Handshake {

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the host's side of the boundary")]
 
 mod call;
+mod interface;
 mod logging;
 mod receive;
 mod receiver;
@@ -10,12 +11,13 @@ mod running;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use cluster_core::{Health, NodeName, Report};
+use cluster_core::{Health, NodeName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::{
     call::{Call, HostCalls},
+    interface::HostInterface,
     logging::LogRecord,
     receiver::Receiver,
     running::{NotRunning, Running},
@@ -36,6 +38,34 @@ pub use crate::{
 };
 
 /// A plugin whose tables were checked: nothing of its author has run yet.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// # cluster_sdk::plugin!(discover: [Here]);
+/// use cluster_sdk::{LocalNode, OfferKind, abi::host::{LoadedPlugin, PluginError}};
+///
+/// let plugin = LoadedPlugin::from_entry(plugin())?;
+/// assert_eq!(plugin.describe()?[0].name, "here");
+/// // What is wrong with a config is told without starting anything.
+/// let validate = |name, config| plugin.validate(OfferKind::Strategy, name, &config, &LocalNode::default());
+/// let errors = validate("here", serde_json::json!({ "port": 1 }))?;
+/// assert_eq!(errors[0].path, "port");
+/// assert!(matches!(validate("there", serde_json::json!({})), Err(PluginError::Unknown(_))));
+/// assert_eq!(plugin.ping(7), 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct LoadedPlugin {
     table: PluginTable_Ref,
@@ -65,6 +95,17 @@ pub enum LoadError {
 }
 
 /// Why a call to a plugin failed. Nothing changed.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{ConfigError, abi::host::PluginError};
+///
+/// let error = PluginError::Config(vec![ConfigError::new("port", "is taken")]);
+/// assert_eq!(error.to_string(), "config is not valid: port: is taken");
+/// let (code, text) = error.encode();
+/// assert_eq!(PluginError::decode(code, &text), error);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
@@ -180,6 +221,15 @@ pub struct LinkChange {
 }
 
 /// How an instance ended.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::abi::host::{Exit, ExitKind};
+///
+/// let exit = Exit { kind: ExitKind::Failed, reason: Some("the token has expired".to_owned()) };
+/// assert_eq!(exit.to_string(), "failed: the token has expired");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
     /// How.
@@ -199,48 +249,6 @@ pub enum ExitKind {
     Panicked,
     /// It was asked to.
     Stopped,
-}
-
-/// What an instance says. Called on threads of the instance: return soon, block on nothing that waits for the instance.
-/// What comes after [`HostInterface::exited`], operations that nobody asked for or that were answered, and links of
-/// generations gone by have been dropped before. A panic is caught and logged.
-pub trait HostInterface: Send + Sync {
-    /// Gives the number back.
-    fn ping(&self, value: u64) -> u64 {
-        value
-    }
-    /// A line of log. See [`LogRecord::emit`]: events made here in the usual way are lost where the plugin is linked
-    /// statically.
-    fn log(&self, record: &LogRecord<'_>);
-    /// A report.
-    ///
-    /// # Errors
-    /// [`Refused`] when it is not taken.
-    fn report(&self, report: Report) -> Result<(), Refused>;
-    /// How the topology does; only changes are told.
-    fn status(&self, status: InstanceStatus);
-    /// An operation has ended.
-    fn completed(&self, op: u64, outcome: OperationOutcome) {
-        drop((op, outcome));
-    }
-    /// A link came up or went down by itself.
-    fn link(&self, change: LinkChange) {
-        drop(change);
-    }
-    /// All links that there are.
-    fn links(&self, generation: u64, nodes: Vec<NodeName>) {
-        drop((generation, nodes));
-    }
-    /// Whether the connector can make links at all; the reason why not.
-    fn availability(&self, unavailable: Option<&str>) {
-        let _: Option<&str> = unavailable;
-    }
-    /// Whether the local node takes part, and who it is.
-    fn local(&self, report: LocalReport) {
-        drop(report);
-    }
-    /// The instance has ended.
-    fn exited(&self, exit: Exit);
 }
 
 // === impl LoadedPlugin ===

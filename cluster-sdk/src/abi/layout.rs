@@ -18,6 +18,14 @@ const ERROR_CHARS_MAX: usize = 300;
 
 /// Compares a plugin's tables with ours.
 ///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::abi::{handshake::ABI_MINOR, layout};
+///
+/// assert_eq!(layout::check(layout::ours(), ABI_MINOR), Ok(()));
+/// ```
+///
 /// # Errors
 /// One line that says what differs, and where.
 pub fn check(theirs: &'static TypeLayout, their_minor: u32) -> Result<(), String> {

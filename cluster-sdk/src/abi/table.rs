@@ -26,6 +26,15 @@ pub const LOCAL_BYTES_MAX: usize = 16 * 1024;
 pub const TTL_NONE: u64 = u64::MAX;
 
 /// Bytes that are borrowed for the duration of a call.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::abi::table::Bytes;
+///
+/// assert_eq!(Bytes::new("as they are".as_bytes()).len(), 11);
+/// assert!(Bytes::EMPTY.is_empty() && Bytes::new(&[]).is_empty());
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct Bytes {

@@ -16,6 +16,24 @@ const DETAIL_CHARS_MAX: usize = 200;
 const DETAIL_BYTES_MAX: usize = 128 * 1024;
 
 /// A whole answer with a status of success.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::http::Http;
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::http(|_| Reply::ok(r#"["a@h", "b@h"]"#).header("x-index", "17"));
+/// let answer = Http::default().get(server.url("/")).send().await?;
+/// assert_eq!((answer.status().as_u16(), answer.header("X-Index")), (200, Some("17")));
+/// assert_eq!(answer.json::<Vec<String>>()?, ["a@h", "b@h"]);
+/// // What is not as it was expected says where it came from.
+/// let error = answer.unexpected(&"it has no leader");
+/// assert!(error.to_string().contains("it has no leader") && error.to_string().contains("127.0.0.1"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub(super) method: Method,

@@ -12,6 +12,23 @@ use crate::SecretError;
 /// view of what other requests gave.
 ///
 /// As text it names what was asked, what went wrong and what to do; never a header's value, or that of a query.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::http::{Http, HttpError, StatusCode, Trouble};
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::http(|_| Reply::new(403, "this token reads nothing"));
+/// let error: HttpError = Http::default().get(server.url("/v1/nodes?token=hunter2")).send().await.unwrap_err();
+/// assert_eq!(error.status(), Some(StatusCode::FORBIDDEN));
+/// assert!(error.is_denied() && !error.is_temporary());
+/// assert!(matches!(error.trouble(), Trouble::Status { detail, .. } if detail == "this token reads nothing"));
+/// assert!(!error.to_string().contains("hunter2"), "what is in a query is not shown");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{method}{}{url}: {trouble}{}", if url.is_empty() { "" } else { " " }, Tried(*tries))]
 pub struct HttpError {

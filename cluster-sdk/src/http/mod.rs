@@ -115,6 +115,27 @@ const REDIRECTS_MAX: usize = 5;
 const QUIET_SERVERS_MAX: usize = 64;
 
 /// A client: asks by its [`HttpOptions`]. See the [module](self).
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::http::{Http, HttpOptions};
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A server on loopback that says what it was asked.
+/// let server = Server::http(|asked| Reply::ok(asked.line.clone()));
+/// let mut options = HttpOptions::default();
+/// options.retries = 0;
+/// let http = Http::new(options);
+/// let answer = http.get(server.url("/v1/nodes")).query("zone", "eu 1").send().await?;
+/// assert_eq!(answer.text()?, "GET /v1/nodes?zone=eu%201");
+/// let answer = http.post(server.url("/v1/nodes")).body_json(&["a@h"]).send().await?;
+/// assert_eq!(answer.text()?, "POST /v1/nodes");
+/// assert_eq!(server.asked()[1].body, r#"["a@h"]"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Http(Arc<Client>);
 

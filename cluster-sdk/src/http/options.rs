@@ -79,6 +79,19 @@ impl Default for HttpOptions {
 
 impl HttpOptions {
     /// Everything that is wrong beyond types, by the names of the fields.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::http::HttpOptions;
+    ///
+    /// let mut options = HttpOptions::default();
+    /// assert!(options.errors().is_empty());
+    /// options.client_cert = Some("client.pem".into());
+    /// options.retries = 100;
+    /// let errors = options.errors();
+    /// assert_eq!(errors.iter().map(|error| error.path.as_str()).collect::<Vec<_>>(), ["retries", "client_key"]);
+    /// ```
     #[must_use]
     pub fn errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();

@@ -13,6 +13,25 @@ use super::{
 pub const PAGES_MAX: usize = 1_000;
 
 /// How a page says where the next one is. The last one does not, or says nothing by `null`, `""` or `false`.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::http::{Http, Next};
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::http(|asked| match asked.line.as_str() {
+///     "GET /nodes" => Reply::ok(r#"{ "nodes": ["a@h"], "next": "2" }"#),
+///     "GET /nodes?page=2" => Reply::ok(r#"{ "nodes": ["b@h"], "next": null }"#),
+///     _ => Reply::new(404, ""),
+/// });
+/// let next = Next::Token { pointer: "/next".into(), query: "page".into() };
+/// let nodes: Vec<String> = Http::default().get(server.url("/nodes")).list("/nodes", next).await?;
+/// assert_eq!(nodes, ["a@h", "b@h"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// By a header `link: <…>; rel="next"`, as GitHub and many others do.
@@ -36,6 +55,27 @@ pub enum Next {
 }
 
 /// The pages of a list, one after the other.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::http::{Http, Next};
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::http(|asked| match asked.line.as_str() {
+///     "GET /nodes" => Reply::ok("1").header("link", r#"</nodes?page=2>; rel="next""#),
+///     _ => Reply::ok("2"),
+/// });
+/// let mut pages = Http::default().get(server.url("/nodes")).pages(Next::Link);
+/// let mut read = Vec::new();
+/// while let Some(page) = pages.next().await? {
+///     read.push(page.json::<u32>()?);
+/// }
+/// assert_eq!(read, [1, 2]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Pages {
     request: Request,

@@ -20,6 +20,28 @@ use super::{
 use crate::Secret;
 
 /// A request of an [`Http`]. What is wrong with it is told by [`Request::send`] and the like.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_sdk::{Secret, http::{Http, Method}};
+/// # use test_httpserver::{Reply, Server};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = Server::http(|_| Reply::ok("17").header("etag", r#""a""#));
+/// let http = Http::default();
+/// let request = http.request(Method::PUT, server.url("/v1/nodes")).bearer(&Secret::inline("hunter2"));
+/// assert!(!format!("{request:?}").contains("hunter2"));
+/// let count: u32 = request.header("accept", "application/json").body("text/plain", "a@h").json().await?;
+/// assert_eq!(count, 17);
+/// let asked = &server.asked()[0];
+/// assert_eq!((asked.headers["authorization"].as_str(), asked.body.as_str()), ("Bearer hunter2", "a@h"));
+///
+/// // What is wrong with a request is told when it is sent.
+/// assert!(http.get("not an address").send().await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "it is not asked before it is sent"]
 pub struct Request {

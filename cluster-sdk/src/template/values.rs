@@ -9,6 +9,34 @@ use std::{
 use serde_json::Value;
 
 /// What is known of one node, by the names of placeholders.
+///
+/// # Examples
+///
+/// ```
+/// use std::{borrow::Cow, net::Ipv4Addr};
+///
+/// use cluster_sdk::{AnyPlaceholder, NameTemplate, TemplateValues};
+///
+/// struct Machine {
+///     id: String,
+///     ip: Ipv4Addr,
+/// }
+///
+/// impl TemplateValues for Machine {
+///     fn value(&self, placeholder: &str) -> Option<Cow<'_, str>> {
+///         match placeholder {
+///             "id" => Some(self.id.as_str().into()),
+///             "ip" => Some(self.ip.to_string().into()),
+///             _ => None,
+///         }
+///     }
+/// }
+///
+/// let template: NameTemplate<AnyPlaceholder> = "{id}@{ip}".parse()?;
+/// let machine = Machine { id: "web-1".to_owned(), ip: Ipv4Addr::new(10, 0, 0, 7) };
+/// assert_eq!(template.name(&machine)?.as_str(), "web-1@10.0.0.7");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait TemplateValues {
     /// The value for a placeholder; nothing where the node has none.
     fn value(&self, placeholder: &str) -> Option<Cow<'_, str>>;

@@ -42,6 +42,76 @@ pub enum Call<'a> {
 }
 
 /// Takes the calls of one instance, from any of its threads.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// # cluster_sdk::plugin!(discover: [Here]);
+/// # use cluster_sdk::{Refused, Report};
+/// # use cluster_sdk::abi::host::{Exit, HostInterface, InstanceStatus, LogRecord};
+/// # struct Deaf;
+/// # impl HostInterface for Deaf {
+/// #     fn log(&self, _: &LogRecord<'_>) {}
+/// #     fn report(&self, _: Report) -> Result<(), Refused> { Ok(()) }
+/// #     fn status(&self, _: InstanceStatus) {}
+/// #     fn exited(&self, _: Exit) {}
+/// # }
+/// use std::{sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}}, thread, time::Duration};
+///
+/// use cluster_sdk::{LocalNode, OfferKind, StopReason, tracing::level_filters::LevelFilter};
+/// use cluster_sdk::abi::{host::{Call, HostCalls, LoadedPlugin, Receiver, Start}, table::Code};
+///
+/// /// Counts the calls on their way.
+/// struct Counting {
+///     calls: AtomicU64,
+///     receiver: Receiver,
+/// }
+///
+/// impl HostCalls for Counting {
+///     fn call(&self, call: Call<'_>) -> Code {
+///         self.calls.fetch_add(1, Relaxed);
+///         self.receiver.call(call)
+///     }
+///     fn expect(&self, op: u64) {
+///         self.receiver.expect(op);
+///     }
+///     fn forget(&self, op: u64) -> bool {
+///         self.receiver.forget(op)
+///     }
+///     fn has_exited(&self) -> bool {
+///         self.receiver.has_exited()
+///     }
+/// }
+///
+/// let start = Start {
+///     kind: OfferKind::Strategy,
+///     name: "here".to_owned(),
+///     config: serde_json::json!({}),
+///     topology: "shop".to_owned(),
+///     local: LocalNode::default(),
+///     log_level: LevelFilter::INFO,
+///     diagnose: None,
+/// };
+/// let calls = Arc::new(Counting { calls: AtomicU64::new(0), receiver: Receiver::new(Arc::new(Deaf)) });
+/// let running = LoadedPlugin::from_entry(plugin())?.start_with(&start, None, Arc::clone(&calls))?;
+/// running.stop(StopReason::Leave, Duration::from_secs(2));
+/// while !calls.has_exited() {
+///     thread::yield_now();
+/// }
+/// assert!(calls.calls.load(Relaxed) > 0, "it has said at least that it has ended");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait HostCalls: Send + Sync {
     /// A call, and how it went; of those that have no answer always [`Code::OK`].
     fn call(&self, call: Call<'_>) -> Code;

@@ -27,6 +27,31 @@ use crate::abi::{
 };
 
 /// What stands between one instance and its [`HostInterface`], wherever the instance runs.
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Refused, Report};
+/// # use cluster_sdk::abi::host::{Exit, HostInterface, InstanceStatus, LogRecord};
+/// # struct Deaf;
+/// # impl HostInterface for Deaf {
+/// #     fn log(&self, _: &LogRecord<'_>) {}
+/// #     fn report(&self, _: Report) -> Result<(), Refused> { Ok(()) }
+/// #     fn status(&self, _: InstanceStatus) {}
+/// #     fn exited(&self, _: Exit) {}
+/// # }
+/// use std::sync::Arc;
+///
+/// use cluster_sdk::abi::{host::{Call, HostCalls, Receiver}, table::{Code, ExitCode}};
+///
+/// // `Deaf` is a `HostInterface` that listens to nothing.
+/// let receiver = Receiver::new(Arc::new(Deaf));
+/// assert_eq!(receiver.call(Call::ReportCommit), Code::OUT_OF_ORDER, "no report was begun");
+/// receiver.expect(1);
+/// assert!(receiver.forget(1) && !receiver.forget(1));
+/// receiver.call(Call::Exited { kind: ExitCode::FINISHED, reason: b"" });
+/// assert!(receiver.has_exited());
+/// ```
 pub struct Receiver {
     interface: Arc<dyn HostInterface>,
     /// Where the host logs. A plugin that is linked statically shares `tracing` with the host, and its threads have a

@@ -13,6 +13,58 @@ const DROP_LOOKS: u32 = 1_000;
 
 /// A running strategy or connector. Dropping it while its thread lives leaks what the thread may still use; stop it
 /// first, wait for [`exited`](super::HostInterface::exited), then drop it or call [`Running::try_destroy`].
+///
+/// # Examples
+///
+/// ```
+/// # use cluster_sdk::{Context, Discover, Node, Result, View, schemars, serde};
+/// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// # #[serde(crate = "cluster_sdk::serde")]
+/// # #[schemars(crate = "cluster_sdk::schemars")]
+/// # struct Config {}
+/// # struct Here;
+/// # impl Discover for Here {
+/// #     const NAME: &'static str = "here";
+/// #     type Config = Config;
+/// #     async fn discover(_: &Config, _: &Context) -> Result<View> { Ok(View::complete([Node::try_new("a@h")?])) }
+/// # }
+/// # cluster_sdk::plugin!(discover: [Here]);
+/// # use cluster_sdk::{Refused, Report};
+/// # use cluster_sdk::abi::host::{Exit, HostInterface, InstanceStatus, LogRecord};
+/// # struct Deaf;
+/// # impl HostInterface for Deaf {
+/// #     fn log(&self, _: &LogRecord<'_>) {}
+/// #     fn report(&self, _: Report) -> Result<(), Refused> { Ok(()) }
+/// #     fn status(&self, _: InstanceStatus) {}
+/// #     fn exited(&self, _: Exit) {}
+/// # }
+/// use std::{sync::Arc, thread, time::Duration};
+///
+/// use cluster_sdk::{LocalNode, OfferKind, Operation, StopReason, tracing::level_filters::LevelFilter};
+/// use cluster_sdk::abi::host::{LoadedPlugin, NotRunning, Start};
+///
+/// let start = Start {
+///     kind: OfferKind::Strategy,
+///     name: "here".to_owned(),
+///     config: serde_json::json!({}),
+///     topology: "shop".to_owned(),
+///     local: LocalNode::default(),
+///     log_level: LevelFilter::INFO,
+///     diagnose: None,
+/// };
+/// // `Deaf` is a `HostInterface` that listens to nothing.
+/// let mut running = LoadedPlugin::from_entry(plugin())?.start(&start, Arc::new(Deaf))?;
+/// running.update(&LocalNode { present: false, ..LocalNode::default() });
+/// // A strategy makes no links.
+/// assert_eq!(running.submit(1, &Operation::List, Duration::from_secs(1)), Err(NotRunning));
+/// running.stop(StopReason::Restart, Duration::from_secs(2));
+/// // Its thread takes a moment to end.
+/// while let Err(busy) = running.try_destroy() {
+///     running = busy;
+///     thread::yield_now();
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Running {
     table: PluginTable_Ref,
     instance: Instance,
