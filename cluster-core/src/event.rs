@@ -31,6 +31,15 @@ pub struct Event {
 }
 
 /// What happened.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::EventKind;
+///
+/// assert_eq!(EventKind::NodeUp.as_str(), "node_up");
+/// assert_eq!(EventKind::of_word("connect_failed"), Some(EventKind::ConnectFailed));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// A source names a node that nobody named before.
@@ -55,6 +64,16 @@ word!(EventKind {
 });
 
 /// Tells one life of a log from the next: revisions of different epochs do not compare.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::Epoch;
+///
+/// assert_eq!(Epoch(11).to_string(), "000000000000000b");
+/// assert_eq!("000000000000000b".parse(), Ok(Epoch(11)));
+/// assert!("b".parse::<Epoch>().is_err(), "all sixteen digits");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(pub u64);
 

@@ -47,6 +47,16 @@ pub struct Vouched {
 }
 
 /// How far a member is.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::MemberState;
+///
+/// assert_eq!(MemberState::Up.to_string(), "up");
+/// assert_eq!(MemberState::of_word("leaving"), Some(MemberState::Leaving));
+/// assert_eq!(MemberState::of_word("gone"), None, "who is gone is no member");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MemberState {
     /// Vouched for, never yet linked.
@@ -60,6 +70,15 @@ pub enum MemberState {
 }
 
 /// How far the link to a member is.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::LinkState;
+///
+/// assert_eq!(LinkState::Connecting.as_str(), "connecting");
+/// assert_eq!(LinkState::of_word("none"), Some(LinkState::None));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkState {
     /// The topology has no connector: being vouched for is all.
@@ -96,6 +115,15 @@ pub struct TopologyStatus {
 pub const NAMES_SHOWN_MAX: usize = 100;
 
 /// The health of a topology.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::Health;
+///
+/// assert_eq!(Health::Denied.as_str(), "denied");
+/// assert_eq!(Health::of_word("running"), Some(Health::Running));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Health {
     /// The strategy has not reported yet.
@@ -176,6 +204,31 @@ pub(crate) use word;
 impl Snapshot {
     /// What there is after one more event. Whoever folds the events after any revision into the snapshot of that revision
     /// has the snapshot at the end, but for [`TopologyStatus::unclaimed`] and [`TopologyStatus::remembered`], of which no event tells.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// // Who has a snapshot keeps up with the events alone.
+    /// let mut known = membership.snapshot();
+    /// membership.take_events();
+    /// membership.handle_report(&shop, Report::Reset(View::complete([node("a@h")?, node("b@h")?])), now)?;
+    /// for event in membership.take_events() {
+    ///     known.fold(&event);
+    /// }
+    /// assert_eq!(known, membership.snapshot());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fold(&mut self, event: &Event) {
         match (&event.node, &event.member) {
             (Some(node), Some(member)) => drop(self.members.insert(node.clone(), Arc::clone(member))),

@@ -68,6 +68,20 @@ pub enum NodeError {
 }
 
 /// One record of a [`NodeList`](crate::view::NodeList), borrowed: not validated beyond its structure.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::{Node, NodeList};
+///
+/// let node = Node::try_new("a@h")?.attribute("zone", "eu-1");
+/// let list: NodeList = [node.clone()].into_iter().collect();
+/// let record = list.iter().next().ok_or("there is none")?;
+/// // What is said of it is compared without making a node of it.
+/// assert!(record.is(&node) && !record.is(&Node::try_new("a@h")?));
+/// assert_eq!((record.to_node()?, record.to_name()?), (node, "a@h".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NodeRef<'a> {
     pub(crate) name: &'a [u8],

@@ -35,6 +35,32 @@ pub struct View {
 }
 
 /// Single changes that the source itself named.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Membership, Node, Now, Changes, Report, TopologyName, View};
+/// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let prune = PrunePolicy::default();
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # let node = |name| Node::try_new(name);
+/// let a = |incarnation| node("a@h").map(|node| node.with_incarnation(incarnation));
+/// membership.handle_report(&shop, Report::Reset(View::complete([a(18)?])), now)?;
+/// let mut remove = |gone: Node| {
+///     let changes = Changes { removals: [gone].into_iter().collect(), ..Changes::default() };
+///     membership.handle_report(&shop, Report::Apply(changes), now).map(|()| membership.snapshot().members.len())
+/// };
+/// // It was the one before the restart that is gone.
+/// assert_eq!(remove(a(17)?)?, 1);
+/// assert_eq!(remove(node("a@h")?)?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Changes {
     /// How long this vouches for the upserted nodes; for ever where absent.
@@ -46,6 +72,28 @@ pub struct Changes {
 }
 
 /// What a strategy hands over. It says what it knows and never diffs. A failed look-up is no report.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Membership, Node, Now, Changes, Report, TopologyName, View};
+/// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let prune = PrunePolicy::default();
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # let node = |name| Node::try_new(name);
+/// membership.handle_report(&shop, Report::Reset(View::complete([node("a@h")?, node("b@h")?])), now)?;
+/// // Of who is not named in changes nothing is said.
+/// let upserts = [node("c@h")?].into_iter().collect();
+/// membership.handle_report(&shop, Report::Apply(Changes { upserts, ..Changes::default() }), now)?;
+/// assert_eq!(membership.snapshot().members.len(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
     /// A new list in place of all that was said before.

@@ -31,6 +31,20 @@ struct Segment<E> {
 
 /// Events that follow each other, at least one. It keeps the part of the log that they are in alive: read it and
 /// let it go.
+///
+/// # Examples
+///
+/// ```
+/// use cluster_core::{Delivery, Epoch, Log, LogOptions, Start};
+///
+/// let log = Log::new(LogOptions { epoch: Epoch(1), revision: 40, retention_events_max: 64 }, ());
+/// let mut subscription = log.subscribe(Start::Now);
+/// log.publish(["a is up", "b is up"], ());
+/// let Some(Delivery::Events(batch)) = subscription.try_next() else { panic!("events") };
+/// assert_eq!(batch.events(), ["a is up", "b is up"]);
+/// assert_eq!(batch.iter().next(), Some((41, &"a is up")));
+/// assert_eq!((batch.last(), batch.len()), (42, 2));
+/// ```
 pub struct Batch<E> {
     segment: Arc<Segment<E>>,
     /// Events at the start of the segment that the reader has had before.

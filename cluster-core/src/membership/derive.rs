@@ -269,6 +269,26 @@ impl Member {
 
     /// Whether the member can be reached: a real link is up, or no topology that vouches for it has real links; of
     /// the local node, whether it takes part.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// membership.handle_report(&shop, Report::Reset(View::complete([node("a@h")?])), now)?;
+    /// // No topology that vouches for it has a connector.
+    /// assert!(membership.snapshot().members["a@h"].is_linked());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_linked(&self) -> bool {
         let counts = |vouched: &Vouched| matches!(vouched.link, LinkState::Up | LinkState::Unknown);

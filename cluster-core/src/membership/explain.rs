@@ -14,6 +14,37 @@ use crate::{
 };
 
 /// All that the membership knows of one node name.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Backoff, Membership, Node, Now, Report, TopologyName, View};
+/// # use cluster_core::membership::{ConnectorId, ConnectorSpec, Effect, LinkInput, MembershipOptions, Outcome, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let tcp = ConnectorId(1);
+/// # let (retry, deadline) = (Backoff::default(), Duration::from_secs(5));
+/// # membership.add_connector(ConnectorSpec {
+/// #     id: tcp, name: "tcp".into(), by_address: true, outlives: false, dials_max: 16, deadline, retry, list_interval: None,
+/// # });
+/// # membership.handle_link(tcp, LinkInput::Started, now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let (connector, prune) = (Some(tcp), PrunePolicy::default());
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector, prune, members_max: 100 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # membership.handle_report(&shop, Report::Reset(View::complete([Node::try_new("a@h")?])), now)?;
+/// let Some(Effect::Connect { operation, node, .. }) = membership.take_effects().pop() else { panic!("a dial") };
+/// let outcome = Outcome::Failed("connection refused".into());
+/// membership.handle_link(tcp, LinkInput::Completed { operation, outcome }, now);
+///
+/// let known = membership.explain(node.name(), now).ok_or("nothing is known of it")?;
+/// assert_eq!(known.vouches[0].topology, shop);
+/// let link = &known.links[0];
+/// assert_eq!(link.attempts[0].failure.as_deref(), Some("connection refused"));
+/// assert!(link.next_attempt.is_some(), "it is tried again");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// The name that was asked about.

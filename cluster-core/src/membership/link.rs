@@ -41,6 +41,37 @@ pub struct ConnectorSpec {
 }
 
 /// What a connector tells.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Backoff, Membership, Node, Now, Report, TopologyName, View};
+/// # use cluster_core::membership::{ConnectorId, ConnectorSpec, LinkInput, MembershipOptions, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let tcp = ConnectorId(1);
+/// # let (retry, deadline) = (Backoff::default(), Duration::from_secs(5));
+/// # membership.add_connector(ConnectorSpec {
+/// #     id: tcp, name: "tcp".into(), by_address: true, outlives: false, dials_max: 16, deadline, retry, list_interval: None,
+/// # });
+/// # membership.handle_link(tcp, LinkInput::Started, now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let (connector, prune) = (Some(tcp), PrunePolicy::default());
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector, prune, members_max: 100 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # membership.handle_report(&shop, Report::Reset(View::complete([Node::try_new("a@h")?])), now)?;
+/// use cluster_core::MemberState;
+///
+/// let node = Node::try_new("a@h")?.name().clone();
+/// // A link comes up by itself, as where the other side dials, and goes down again.
+/// let changed = |state| LinkInput::Changed { generation: 0, node: node.clone(), state };
+/// membership.handle_link(tcp, changed(Ok(())), now);
+/// assert_eq!(membership.snapshot().members["a@h"].state, MemberState::Up);
+/// membership.handle_link(tcp, changed(Err("connection reset".into())), now);
+/// assert_eq!(membership.snapshot().members["a@h"].state, MemberState::Down);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkInput {
     /// A new instance runs: it knows of no operation.
@@ -111,6 +142,34 @@ impl Dials {
 }
 
 /// What is to be done.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Backoff, Membership, Node, Now, Report, TopologyName, View};
+/// # use cluster_core::membership::{ConnectorId, ConnectorSpec, Effect, LinkInput, MembershipOptions, Outcome, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let tcp = ConnectorId(1);
+/// # let (retry, deadline) = (Backoff::default(), Duration::from_secs(5));
+/// # membership.add_connector(ConnectorSpec {
+/// #     id: tcp, name: "tcp".into(), by_address: true, outlives: false, dials_max: 16, deadline, retry, list_interval: None,
+/// # });
+/// # membership.handle_link(tcp, LinkInput::Started, now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let (connector, prune) = (Some(tcp), PrunePolicy::default());
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector, prune, members_max: 100 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # membership.handle_report(&shop, Report::Reset(View::complete([Node::try_new("a@h")?])), now)?;
+/// // A source has named `a@h`: the connector is to dial it.
+/// let Some(Effect::Connect { connector, operation, node, .. }) = membership.take_effects().pop() else { panic!("a dial") };
+/// assert_eq!((connector, node.name().as_str()), (tcp, "a@h"));
+/// membership.handle_link(tcp, LinkInput::Completed { operation, outcome: Outcome::Done }, now);
+/// assert_eq!(membership.snapshot().up().count(), 1);
+/// assert_eq!(membership.dials().connected, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Make a link.

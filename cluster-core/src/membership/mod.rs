@@ -167,6 +167,21 @@ impl Membership {
 
     /// Sets whether the local node takes part, or why it does not. It does until something else is said; while it does
     /// not it is a member that is not up. Its links are their connectors' business.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, membership::MembershipOptions};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// let options = MembershipOptions { local: Some(Node::try_new("me@h")?), ..MembershipOptions::default() };
+    /// let mut membership = Membership::new(options, now);
+    /// assert_eq!(membership.snapshot().up().count(), 1);
+    /// membership.set_presence(Err("it restarts".into()), now);
+    /// let snapshot = membership.snapshot();
+    /// assert_eq!((snapshot.members.len(), snapshot.up().count()), (1, 0), "it is a member all the same");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_presence(&mut self, presence: Result<(), Arc<str>>, now: Now) {
         self.absence = presence.err();
         if let Some(name) = self.local_name().cloned() {
@@ -242,6 +257,28 @@ impl Membership {
     /// The next instance of a topology's strategy asks another source. What was vouched for stays until that has given a
     /// whole view, in which the prune policy does not hold back whom it leaves out unless it names nobody; without one,
     /// for [`SUPERSEDED_MAX`], after which the policy decides.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// membership.handle_report(&shop, Report::Reset(View::complete([node("a@h")?])), now)?;
+    /// membership.supersede(&shop, now);
+    /// membership.strategy_started(&shop, now);
+    /// assert!(membership.snapshot().members.contains_key("a@h"), "the new source has said nothing yet");
+    /// membership.handle_report(&shop, Report::Reset(View::complete([node("b@h")?])), now)?;
+    /// assert_eq!(membership.snapshot().members.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["b@h"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn supersede(&mut self, name: &TopologyName, now: Now) {
         if let Some(topology) = self.topologies.get_mut(name) {
             topology.supersede(now.instant);
@@ -288,6 +325,28 @@ impl Membership {
     /// Lets a node go that its sources do not name any more, whatever the prune policy says, and forgets which of
     /// its incarnations are dead. Gives the topologies that let it go; one whose source still names the node does
     /// not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// let (a, b) = (node("a@h")?, node("b@h")?);
+    /// membership.handle_report(&shop, Report::Reset(View::complete([a.clone(), b.clone()])), now)?;
+    /// membership.handle_report(&shop, Report::Reset(View::complete([a.clone()])), now)?;
+    /// assert!(membership.forget(a.name(), now).is_empty(), "its source names it");
+    /// assert_eq!(membership.forget(b.name(), now), [shop]);
+    /// assert_eq!(membership.snapshot().members.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn forget(&mut self, node: &NodeName, now: Now) -> Vec<TopologyName> {
         let mut names = Vec::new();
         for (name, topology) in &mut self.topologies {

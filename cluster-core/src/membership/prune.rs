@@ -7,6 +7,30 @@ use std::{
 
 /// How members may leave a topology by its strategy's word. A source that errs (an empty answer, a partial one
 /// taken for whole) must not take the cluster apart.
+///
+/// # Examples
+///
+/// ```
+/// # use std::time::{Duration, Instant, SystemTime};
+/// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+/// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+/// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+/// # let mut membership = Membership::new(MembershipOptions::default(), now);
+/// # let shop = TopologyName::try_new("shop")?;
+/// # let prune = PrunePolicy::default();
+/// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+/// # membership.strategy_started(&shop, now);
+/// # let node = |name| Node::try_new(name);
+/// let mut report = |view| membership.handle_report(&shop, Report::Reset(view), now).map(|()| membership.snapshot().members.len());
+/// assert_eq!(report(View::complete([node("a@h")?, node("b@h")?]))?, 2);
+/// // One view without `b@h` may be a mistake; by default it takes two in a row.
+/// assert_eq!(report(View::complete([node("a@h")?]))?, 2);
+/// assert_eq!(report(View::complete([node("a@h")?]))?, 1);
+/// // In a partial view absence means nothing, however often.
+/// assert_eq!(report(View::partial([]))?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PrunePolicy {
     /// Nobody is withdrawn but by expiry or by [`Membership::forget`](super::Membership::forget).

@@ -31,6 +31,34 @@ impl Membership {
     /// as it is known, are there, and before any of them runs. Whom only topologies vouched for that are not there any more goes; links that ended with the host
     /// are down, and dialled as soon as their connectors run. Of `topologies` was told before the restart. A local node that was remembered stays if
     /// `awaits_local`: somebody will tell who it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// membership.handle_report(&shop, Report::Reset(View::complete([node("a@h")?])), now)?;
+    /// let before = membership.snapshot();
+    ///
+    /// // After a restart it is as if nothing had happened, until the sources have spoken.
+    /// let (revision, members) = (before.revision, before.members.clone());
+    /// let mut again = Membership::new(MembershipOptions { revision, members, ..MembershipOptions::default() }, now);
+    /// again.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// again.recall([&shop], false, now);
+    /// let snapshot = again.snapshot();
+    /// assert_eq!(snapshot.members, before.members);
+    /// assert_eq!(snapshot.topologies["shop"].remembered, ["a@h".parse()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn recall<'a>(
         &mut self,
         topologies: impl IntoIterator<Item = &'a TopologyName>,

@@ -17,6 +17,32 @@ use crate::{
 impl Membership {
     /// Takes what a topology's strategy says.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::{Duration, Instant, SystemTime};
+    /// # use cluster_core::{Membership, Node, Now, Report, TopologyName, View};
+    /// # use cluster_core::membership::{MembershipOptions, PrunePolicy, TopologySpec};
+    /// # let now = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+    /// # let later = |seconds| Now { instant: now.instant + Duration::from_secs(seconds), ..now };
+    /// # let mut membership = Membership::new(MembershipOptions::default(), now);
+    /// # let shop = TopologyName::try_new("shop")?;
+    /// # let prune = PrunePolicy::default();
+    /// # membership.add_topology(TopologySpec { name: shop.clone(), connector: None, prune, members_max: 3 }, now);
+    /// # membership.strategy_started(&shop, now);
+    /// # let node = |name| Node::try_new(name);
+    /// use cluster_core::{Health, membership::ReportRefused};
+    ///
+    /// // The topology may have three members.
+    /// let many = ["a@h", "b@h", "c@h", "d@h"].into_iter().map(node).collect::<Result<Vec<_>, _>>()?;
+    /// let refused = membership.handle_report(&shop, Report::Reset(View::complete(many)), now);
+    /// assert_eq!(refused, Err(ReportRefused::TooMany { named: 4, max: 3 }));
+    /// let snapshot = membership.snapshot();
+    /// assert!(snapshot.members.is_empty(), "a report is taken whole or not at all");
+    /// assert_eq!(snapshot.topologies["shop"].health, Health::Degraded);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ReportRefused`]: the report was refused whole, the vouches are as before and the topology is degraded
     /// until the next good report.
