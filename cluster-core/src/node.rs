@@ -125,6 +125,20 @@ impl Node {
 
     /// Adds an attribute. Of two with one key the later counts. Keys that begin with `.` are reserved: such an
     /// attribute is stored with the dot replaced by `_`. What is longer than 65,535 bytes is cut off.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_core::Node;
+    ///
+    /// let node = Node::try_new("a@h")?.attribute("zone", "eu-1").attribute("zone", "us-2").attribute(".leaving", "");
+    /// assert_eq!(node.attribute_map().into_iter().collect::<Vec<_>>(), [
+    ///     ("_leaving".to_owned(), String::new()),
+    ///     ("zone".to_owned(), "us-2".to_owned()),
+    /// ]);
+    /// assert!(!node.is_leaving(), "what a source calls an attribute is never taken for more");
+    /// # Ok::<(), cluster_core::NameError>(())
+    /// ```
     #[must_use]
     pub fn attribute(self, key: &str, value: &str) -> Self {
         self.with_attributes([(key, value)])

@@ -311,6 +311,39 @@ impl ConnectorContext {
     /// Everything that was said of links is void, for example because the node whose links they were has restarted:
     /// all are down. What is said through contexts from before is ignored from now on, so that a late word about an
     /// old link does not hit a new one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::{Connector, ConnectorContext, Node, NodeName, Outcome, Result, testing::TestHost};
+    ///
+    /// # use cluster_sdk::{schemars, serde};
+    /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// # #[serde(crate = "cluster_sdk::serde")]
+    /// # #[schemars(crate = "cluster_sdk::schemars")]
+    /// # struct Config {}
+    /// struct Restarted;
+    ///
+    /// impl Connector for Restarted {
+    ///     const NAME: &'static str = "restarted";
+    ///     type Config = Config;
+    ///
+    ///     async fn start(_: Config, old: ConnectorContext) -> Result<Self> {
+    ///         let new = old.new_generation();
+    ///         new.link_up(&"a@h".parse()?);
+    ///         // A late word about a link that is not there any more.
+    ///         old.link_down(&"a@h".parse()?, "closed");
+    ///         new.link_up(&"b@h".parse()?);
+    ///         Ok(Self)
+    ///     }
+    /// #   async fn connect(&self, _: &Node) -> Outcome { Outcome::Done }
+    /// #   async fn disconnect(&self, _: &NodeName) -> Outcome { Outcome::Done }
+    /// }
+    ///
+    /// let host = TestHost::connector::<Restarted>(serde_json::json!({}))?;
+    /// host.wait_for_links(|up| up.iter().map(NodeName::as_str).eq(["a@h", "b@h"]))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use = "only the context that this returns speaks of the new links"]
     pub fn new_generation(&self) -> Self {
         let generation = self.newest.fetch_add(1, Ordering::SeqCst).wrapping_add(1);

@@ -221,6 +221,35 @@ impl Context {
     /// them failed. Where one did, a partial view of what the others found, with the reason as the topology's health; or
     /// the error itself, where they found nobody.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::{Completeness, Context, Discover, Node, Result, View, anyhow, testing::TestHost};
+    ///
+    /// # use cluster_sdk::{schemars, serde};
+    /// # #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// # #[serde(crate = "cluster_sdk::serde")]
+    /// # #[schemars(crate = "cluster_sdk::schemars")]
+    /// # struct Config {}
+    /// struct Halves;
+    ///
+    /// impl Discover for Halves {
+    ///     const NAME: &'static str = "halves";
+    ///     type Config = Config;
+    ///
+    ///     async fn discover(_: &Config, ctx: &Context) -> Result<View> {
+    ///         let (one, other) = (Node::try_new("a@h")?, anyhow::anyhow!("the other half does not answer"));
+    ///         ctx.found(vec![one], Some(other))
+    ///     }
+    /// }
+    ///
+    /// // Of those of the other half nothing is known: they stay.
+    /// let host = TestHost::discover::<Halves>(serde_json::json!({}))?;
+    /// assert_eq!(host.next_view()?.completeness, Completeness::Partial);
+    /// host.wait_for_status(|status| status.reason.as_deref() == Some("the other half does not answer"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// `failed`, where there are no nodes.
     pub fn found(&self, nodes: Vec<Node>, failed: Option<Error>) -> Result<View> {

@@ -118,6 +118,26 @@ impl Request {
 
     /// Keeps the answer where it has an `etag`, and asks the next time for one only if it has changed. Where it has not
     /// (304) the kept one is given, with [`Answer::is_unchanged`]. The client keeps as many bytes as one answer may have.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::http::Http;
+    /// # use test_httpserver::{Reply, Server};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::http(|asked| match asked.headers.get("if-none-match") {
+    ///     None => Reply::ok("a@h").header("etag", r#""17""#),
+    ///     Some(_) => Reply::new(304, ""),
+    /// });
+    /// let http = Http::default();
+    /// let first = http.get(server.url("/nodes")).revalidated().send().await?;
+    /// let second = http.get(server.url("/nodes")).revalidated().send().await?;
+    /// assert!(!first.is_unchanged() && second.is_unchanged());
+    /// assert_eq!(second.text()?, "a@h");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn revalidated(mut self) -> Self {
         self.is_revalidated = true;
         self

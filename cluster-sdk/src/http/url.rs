@@ -72,6 +72,17 @@ impl Url {
     }
 
     /// Whether a header that is meant for one may be shown to the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::http::Url;
+    ///
+    /// let url: Url = "https://api.example/nodes".parse()?;
+    /// assert!(url.is_same_origin(&"https://api.example:443/".parse()?));
+    /// assert!(!url.is_same_origin(&"http://api.example/".parse()?));
+    /// # Ok::<(), cluster_sdk::http::UrlError>(())
+    /// ```
     #[must_use]
     pub fn is_same_origin(&self, other: &Self) -> bool {
         self.scheme == other.scheme
@@ -86,6 +97,17 @@ impl Url {
     }
 
     /// Puts a value into the query in place of those that have the same key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cluster_sdk::http::Url;
+    ///
+    /// let url: Url = "https://api.example/nodes?page=1&zone=eu".parse()?;
+    /// assert_eq!(url.with_only_query("page", "2"), "https://api.example/nodes?zone=eu&page=2".parse()?);
+    /// assert_eq!(url.with_query("page", "2"), "https://api.example/nodes?page=1&zone=eu&page=2".parse()?);
+    /// # Ok::<(), cluster_sdk::http::UrlError>(())
+    /// ```
     #[must_use]
     pub fn with_only_query(&self, key: &str, value: &str) -> Self {
         let others = self.pairs().filter(|pair| {
