@@ -11,9 +11,11 @@ unset CARGO_TARGET_DIR
 if [[ -n $(git status --porcelain) ]]; then
     echo "note: what is not committed is not built" >&2
 fi
+commit=$(git rev-parse HEAD)
 rm -rf dist
 for folder in one "another place/two"; do
     git clone --quiet . "$scratch/$folder"
+    git -C "$scratch/$folder" checkout --quiet --detach "$commit"
     "$scratch/$folder/scripts/dist.sh"
     mkdir -p dist
     if [[ $folder == one ]]; then

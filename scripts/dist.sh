@@ -69,9 +69,10 @@ cp -r contrib/kubernetes "$stage/contrib/"
 
 # It writes beside each manifest of the workspace, names this folder in them, and calls a library of two types by both.
 cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries --no-build-deps
+here=$(python3 -c 'import pathlib; print(pathlib.Path.cwd().as_uri())')
 bill() {
     local bill="$stage/sbom/$2.cdx.json"
-    sed "s|path+file://$PWD/|path+file:///build/libcluster-rs/|g" "$1" >"$bill"
+    sed "s|path+$here/|path+file:///build/libcluster-rs/|g" "$1" >"$bill"
     scripts/bill.py "$3" "$bill"
 }
 bill cluster-host/cluster-host_bin.cdx.json cluster-host "$stage/bin/cluster-host"
