@@ -51,6 +51,12 @@ equal seccomp "$(fact "$pid" Seccomp)" 2
 equal no-new-privileges "$(fact "$pid" NoNewPrivs)" 1
 equal state-directory "$(stat -c %a /var/lib/cluster-host/)" 700
 equal socket "$(stat -c '%U %a' /run/cluster-host/cluster-host.sock)" "cluster-host 600"
+writes() { nsenter --target "$pid" --mount -- touch "$1" 2>/dev/null; }
+for place in /etc/cluster-host /usr/lib/cluster-host/plugins /var/lib /run; do
+    if writes "$place/probe"; then fail "its $place can be written to"; fi
+done
+writes /var/lib/cluster-host/probe || fail "it has nowhere to remember anything"
+rm /var/lib/cluster-host/probe
 
 step "plugins in the host, in processes of their own, and pinned, under all that"
 cat >>"$config" <<'EOF'

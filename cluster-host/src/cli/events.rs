@@ -85,6 +85,9 @@ pub(super) fn print(out: &mut dyn Write, event: &Event<'_>, colour: Colour) -> i
     if let Some(member) = &event.member {
         write!(out, "  {}", colour.word(&member.state))?;
     }
+    if let Some(health) = &event.health {
+        write!(out, "  {}", colour.word(health))?;
+    }
     if let Some(topology) = &event.topology {
         write!(out, "  topology={topology}")?;
     }

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     io::{BufRead as _, BufReader},
+    sync::Arc,
     time::Duration,
 };
 
@@ -58,6 +59,7 @@ fn event_lines() {
     failed.reason = Some("connection\nrefused".into());
     let mut changed = event(11, EventKind::TopologyChanged, None);
     changed.topology = Some("gossip".parse().unwrap());
+    changed.status = Some(Arc::new(topology().status));
     let mut left = event(10, EventKind::NodeLeft, None);
     left.node = Some("n2@h".parse().unwrap());
     let mut lines = String::new();
@@ -80,7 +82,7 @@ fn event_lines() {
         2026-01-01T00:00:00.008Z  node_up           n2@h  up  cursor=0192a5c7d1e8f402:8
         2026-01-01T00:00:00.009Z  connect_failed    n1@10.0.0.7  down  topology=mesh  reason="connection …"  cursor=0192a5c7d1e8f402:9
         2026-01-01T00:00:00.010Z  node_left         n2@h  cursor=0192a5c7d1e8f402:10
-        2026-01-01T00:00:00.011Z  topology_changed  topology=gossip  cursor=0192a5c7d1e8f402:11
+        2026-01-01T00:00:00.011Z  topology_changed  degraded  topology=gossip  cursor=0192a5c7d1e8f402:11
         2026-01-01T00:00:00.012Z  resync            0 members  cursor=0192a5c7d1e8f402:12
         2026-01-01T00:00:00.012Z  resync            1 member: 1 down  cursor=0192a5c7d1e8f402:12
         2026-01-01T00:00:00.012Z  resync            3 members: 2 up, 1 down  cursor=0192a5c7d1e8f402:12

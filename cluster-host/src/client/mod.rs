@@ -4,7 +4,10 @@ mod address;
 mod credentials;
 mod sse;
 
-use std::{fmt, io, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error, fmt, io, iter::successors, os::unix::fs::MetadataExt as _, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{
@@ -328,19 +331,26 @@ fn owner(path: &Path) -> Option<u32> {
 }
 
 fn lost(address: &ApiAddress, error: &hyper::Error) -> ClientError {
-    ClientError::Lost { address: address.clone(), why: causes(error) }
+    let why =
+        if is_broken_off(error) { "it ended in the middle of an answer".to_owned() } else { causes(error) };
+    ClientError::Lost { address: address.clone(), why }
+}
+
+/// A daemon that is killed says no last word.
+fn is_broken_off(error: &hyper::Error) -> bool {
+    let is_end = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+    };
+    error.is_incomplete_message() || chain(error).any(|error| error.downcast_ref().is_some_and(is_end))
 }
 
 /// The error and what is behind it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+fn causes(error: &hyper::Error) -> String {
+    chain(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn chain(error: &hyper::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    successors(Some(error as &(dyn Error + 'static)), |error| (*error).source())
 }
 
 /// Percent-encodes what is not unreserved in a URL.

@@ -54,7 +54,7 @@ async fn not_a_daemon() {
         ("SSH-2.0-OpenSSH_9.9\r\n\r\n", "invalid HTTP version parsed"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", ""),
         ("HTTP/1.1 302 Found\r\ncontent-length: 0\r\n\r\n", "the daemon answers 302 Found"),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhel", "end of file before message length reached"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhel", "it ended in the middle of an answer"),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
