@@ -21,7 +21,7 @@ pub struct HookInfo {
     pub saved: Option<Cursor>,
     /// Why the cursor cannot be written.
     pub save_failure: Option<String>,
-    /// Events that it has not looked at yet; none where a resync takes the place of those.
+    /// Events that it is not done with yet; none where a resync takes the place of those.
     pub lag: Option<u64>,
     /// Documents that were delivered, since the host started, as are the next two.
     pub delivered: u64,

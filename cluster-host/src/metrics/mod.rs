@@ -277,7 +277,7 @@ fn add_hooks(page: &mut Page, hooks: &[HookInfo]) {
     let lag = named().filter_map(|(name, hook)| Some(([("hook", name)], float(hook.lag?))));
     page.gauge(
         "cluster_hook_lag_events",
-        "Events that a hook has not looked at yet; absent where a resync takes their place.",
+        "Events that a hook is not done with yet; absent where a resync takes their place.",
         lag,
     );
     let unsaved = named().map(|(name, hook)| ([("hook", name)], flag(hook.save_failure.is_some())));

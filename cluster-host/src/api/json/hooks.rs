@@ -33,7 +33,7 @@ pub struct Hook<'a> {
     pub saved: Option<Cow<'a, str>>,
     /// Why the cursor cannot be written.
     pub save_failure: Option<Cow<'a, str>>,
-    /// Events that it has not looked at yet; absent where a resync takes the place of those.
+    /// Events that it is not done with yet; absent where a resync takes the place of those.
     pub lag: Option<u64>,
     /// Documents that were delivered, since the host started, as are the next two.
     pub delivered: u64,
