@@ -51,7 +51,10 @@ equal seccomp "$(fact "$pid" Seccomp)" 2
 equal no-new-privileges "$(fact "$pid" NoNewPrivs)" 1
 equal state-directory "$(stat -c %a /var/lib/cluster-host/)" 700
 equal socket "$(stat -c '%U %a' /run/cluster-host/cluster-host.sock)" "cluster-host 600"
-writes() { nsenter --target "$pid" --mount -- touch "$1" 2>/dev/null; }
+writes() {
+    nsenter --target "$pid" --mount -- setpriv --reuid "$(fact "$pid" Uid)" --regid "$(fact "$pid" Gid)" --clear-groups -- \
+        touch "$1" 2>/dev/null
+}
 for place in /etc/cluster-host /usr/lib/cluster-host/plugins /var/lib /run; do
     if writes "$place/probe"; then fail "its $place can be written to"; fi
 done
