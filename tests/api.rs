@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
@@ -217,7 +218,9 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        let _ended = self.child.kill();
+        // It passes that on; with SIGKILL the command would be left.
+        let timeout = Pid::from_child(&self.child);
+        let _ended = kill_process(timeout, Signal::TERM);
         let _reaped = self.child.wait();
     }
 }
@@ -242,6 +245,24 @@ fn follow() {
     let seen = seen.iter().chain(&missed).map(|event| event["revision"].as_u64().unwrap());
     let seen: Vec<u64> = seen.collect();
     assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+}
+
+/// Where nobody reads any more it ends, though there is nothing to print.
+#[test]
+fn follow_without_reader() {
+    let lan = Lan::new();
+    let alice = lan.start(ALICE, "");
+    alice.wait_up(&[ALICE]);
+    for command in [["events", "--follow"], ["members", "--watch"]] {
+        let mut following = Command::new(env!("CARGO_BIN_EXE_cluster-host"));
+        following.args(command).args(["--api", &alice.api()]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut following = following.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(following.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        let status = alice.settle("the end of who follows", || following.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{command:?}");
+    }
 }
 
 /// It goes on through the end of the daemon and its return: with what is remembered each event comes once, without there

@@ -1,12 +1,15 @@
 //! `cluster-host events`
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    pin::pin,
+};
 
 use clap::Args;
 
 use super::{
     ApiArgs, Exit, Failure,
-    follow::{Complaints, Follower, News},
+    follow::{Complaints, Follower, News, unread},
     output::{Colour, count, headline},
 };
 use crate::{
@@ -61,8 +64,13 @@ pub(super) async fn run(args: EventsArgs, out: &mut dyn Write) -> Result<Exit, F
     }
     let mut follower = Follower::begin(client.clone(), args.since).await?;
     let mut complaints = Complaints::default();
+    let mut unread = pin!(unread());
     loop {
-        match follower.next().await {
+        let news = tokio::select! {
+            () = &mut unread => return Ok(Exit::Done),
+            news = follower.next() => news,
+        };
+        match news {
             News::Event(event) => tell(&event)?,
             News::Found => complaints.found(),
             // A script is better told than kept waiting for what will not come by itself.

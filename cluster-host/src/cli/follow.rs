@@ -1,6 +1,8 @@
 //! The stream of events, followed for as long as somebody listens, through the end of the daemon and its return.
 
-use std::time::Duration;
+use std::{io, time::Duration};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::complain;
 use crate::client::{Client, ClientError, EventStream, SseEvent};
@@ -9,6 +11,8 @@ use crate::client::{Client, ClientError, EventStream, SseEvent};
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// and, as each try since the last event doubles that, at most.
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether somebody still takes what is printed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What comes of the daemon.
 #[derive(Debug)]
@@ -66,6 +70,22 @@ impl Follower {
         };
         self.stream = None;
         News::Lost(error)
+    }
+}
+
+/// Ends when nobody takes the standard output any more. A writer is told so with its next line, but that may never come,
+/// and who reads through a pipe and ends expects the same of those before it.
+pub(super) async fn unread() {
+    let mut looking = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        looking.tick().await;
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let told = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        if told.is_ok() && watched.iter().any(|output| output.revents().intersects(gone)) {
+            return;
+        }
     }
 }
 

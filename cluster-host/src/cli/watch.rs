@@ -12,6 +12,7 @@ mod screen;
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    pin::pin,
     time::{Duration, SystemTime},
 };
 
@@ -25,7 +26,7 @@ use tokio::{
 use self::screen::{Screen, Size};
 use super::{
     Exit, Failure, events,
-    follow::{Complaints, Follower, News},
+    follow::{Complaints, Follower, News, unread},
     members,
     output::{Colour, Table, age, count, headline},
 };
@@ -93,9 +94,11 @@ async fn tell(
 ) -> Result<(), Failure> {
     let mut is_first = true;
     let mut complaints = Complaints::default();
+    let mut unread = pin!(unread());
     loop {
         let new = tokio::select! {
             () = interruption.comes() => return Ok(()),
+            () = &mut unread => return Ok(()),
             new = follower.next() => new,
         };
         match new {
