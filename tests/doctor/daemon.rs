@@ -56,11 +56,14 @@ fn older_configuration() {
 #[test]
 fn of_another_node() {
     let lan = Lan::new();
-    let hosts = [lan.start(A, FAST), lan.start(B, FAST)];
-    hosts.iter().for_each(|host| host.wait_up(&[A, B]));
+    let own = lan.start(A, FAST);
+    // Of two that start in the same millisecond the incarnations are the same.
+    own.wait_up(&[A]);
+    let other = lan.start(B, FAST);
+    [&own, &other].iter().for_each(|host| host.wait_up(&[A, B]));
     let patient = Patient::new(&lan.config(A, FAST), lan.plugins.path());
-    let diagnosis = patient.examine_with(&["--api", &hosts[1].api()]);
-    diagnosis.hide(&hosts[1].socket().display(), "SOCKET").check(&expect![[r#"
+    let diagnosis = patient.examine_with(&["--api", &other.api()]);
+    diagnosis.hide(&other.socket().display(), "SOCKET").check(&expect![[r#"
         fail daemon [] the daemon at unix:SOCKET runs beside b@127.0.0.1, not a@127.0.0.1
           fix: say with --api where the daemon of this configuration listens, or with --config what it runs
         broken at daemon: the daemon at unix:SOCKET runs beside b@127.0.0.1, not a@127.0.0.1; to mend it: say with --api where the daemon of this configuration listens, or with --config what it runs.

@@ -199,14 +199,6 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-// === impl ListenError ===
-
-impl ListenError {
-    fn is_in_use(&self) -> bool {
-        matches!(self, Self::InUse(_))
-    }
-}
-
 // === impl Listener ===
 
 impl Listener {
@@ -231,7 +223,7 @@ impl Listener {
                 let access = access.load().map_err(|error| ListenError::Access(address.clone(), error))?;
                 Ok(Self { access, ..take_tcp(address, *tcp)? })
             }
-            ListenAddress::Unix(path) => takeover::take(|| bind_unix(address, path), ListenError::is_in_use),
+            ListenAddress::Unix(path) => take(|| bind_unix(address, path)),
         }
     }
 
@@ -264,11 +256,12 @@ impl Drop for Place {
     }
 }
 
+fn take<T>(bind: impl FnMut() -> Result<T, ListenError>) -> Result<T, ListenError> {
+    takeover::take(bind, |error| matches!(error, ListenError::InUse(_)))
+}
+
 fn take_tcp(address: &ListenAddress, tcp: SocketAddr) -> Result<Listener, ListenError> {
-    let listener = takeover::take(
-        || TcpListener::bind(tcp).map_err(|error| refused(address, error)),
-        ListenError::is_in_use,
-    )?;
+    let listener = take(|| TcpListener::bind(tcp).map_err(|error| refused(address, error)))?;
     let tcp = listener.local_addr().map_err(|error| refused(address, error))?;
     let place = Place { address: ListenAddress::Tcp(tcp), file: None };
     Ok(Listener { socket: ListeningSocket::Tcp(listener), place, access: Access::default() })

@@ -73,22 +73,6 @@ impl Follower {
     }
 }
 
-/// Ends when nobody takes the standard output any more. A writer is told so with its next line, but that may never come,
-/// and who reads through a pipe and ends expects the same of those before it.
-pub(super) async fn unread() {
-    let mut looking = tokio::time::interval(LOOK_INTERVAL);
-    loop {
-        looking.tick().await;
-        let stdout = io::stdout();
-        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
-        let told = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-        if told.is_ok() && watched.iter().any(|output| output.revents().intersects(gone)) {
-            return;
-        }
-    }
-}
-
 // === impl Complaints ===
 
 impl Complaints {
@@ -103,6 +87,21 @@ impl Complaints {
     pub(super) fn found(&mut self) {
         if self.0.take().is_some() {
             complain(&"the daemon is there again");
+        }
+    }
+}
+
+/// Ends when nobody takes the standard output any more. A writer is told so with its next line, but that may never come,
+/// and who reads through a pipe and ends expects the same of those before it.
+pub(super) async fn unread() {
+    let mut looking = tokio::time::interval(LOOK_INTERVAL);
+    loop {
+        looking.tick().await;
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        // What there is to tell of it without being asked for is that it is of no use any more.
+        if poll(&mut watched, Some(&Timespec::default())).is_ok_and(|troubled| troubled > 0) {
+            return;
         }
     }
 }

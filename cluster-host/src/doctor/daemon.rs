@@ -44,16 +44,18 @@ pub(super) struct Known {
 
 impl Daemon {
     pub(super) async fn ask(client: &Client, own: Option<&NodeName>) -> Self {
-        let known = match Known::ask(client).await {
-            Ok(known) => known,
-            Err(error) => return Self::Away(error.to_string()),
-        };
-        match (own, known.members.this.as_deref()) {
-            (Some(own), Some(this)) if own.as_str() != this => {
-                Self::OfAnother { this: this.to_owned(), own: own.clone(), address: known.address }
-            }
-            _ => Self::There(Box::new(known)),
+        Self::try_ask(client, own).await.unwrap_or_else(|error| Self::Away(error.to_string()))
+    }
+
+    async fn try_ask(client: &Client, own: Option<&NodeName>) -> Result<Self, ClientError> {
+        let members: Members<'static> = client.read(&client.bytes("/v1/members").await?)?;
+        if let (Some(own), Some(this)) = (own, members.this.as_deref())
+            && own.as_str() != this
+        {
+            let address = client.address().to_string();
+            return Ok(Self::OfAnother { address, this: this.to_owned(), own: own.clone() });
         }
+        Ok(Self::There(Box::new(Known::ask(client, members).await?)))
     }
 
     fn known(&self) -> Option<&Known> {
@@ -120,8 +122,8 @@ impl Daemon {
 // === impl Known ===
 
 impl Known {
-    async fn ask(client: &Client) -> Result<Self, ClientError> {
-        let members: Members<'static> = client.read(&client.bytes("/v1/members").await?)?;
+    /// Asks for the rest.
+    async fn ask(client: &Client, members: Members<'static>) -> Result<Self, ClientError> {
         let topologies: Topologies<'static> = client.read(&client.bytes("/v1/topologies").await?)?;
         let mut explanations = BTreeMap::new();
         let not_up = members.members.iter().filter(|member| !member.is_self && member.state != "up");
