@@ -104,7 +104,11 @@ impl Topology {
                     .get(&name)
                     .is_some_and(|vouch| vouch.absent.is_none() || vouch.is_remembered())
             {
-                self.vouches.change(&name, |vouch| vouch.absent = Some(Box::new(absence)));
+                self.vouches.change(&name, |vouch| {
+                    // What is remembered may be held already, and stays so: it may have been said to be gone.
+                    let hold = vouch.absence().and_then(|absence| absence.hold);
+                    vouch.absent = Some(Box::new(Absence { hold, ..absence }));
+                });
                 touched.push(name);
             }
         }

@@ -315,6 +315,60 @@ fn empty_view() {
     );
 }
 
+/// Whom the source says to be gone before its first whole view is held like any other: that view, without them, does not
+/// begin the hold anew.
+#[test]
+fn held_before_the_first_whole_view() {
+    check(
+        [
+            topology("n", None),
+            complete("n", "a/1 b c"),
+            RESTART,
+            partial("n", ""),
+            apply("n", "-a/1 -b -c"),
+            wait(200),
+            complete("n", ""),
+            Op::Explain("a"),
+            wait(101),
+        ],
+        expect![[r#"
+            topology n by none
+                0.0 topology_changed n
+            n is [a/1 b c]
+                0.0 node_discovered a/1 discovered n=none
+                0.0 node_up a/1 up n=none
+                0.0 node_discovered b discovered n=none
+                0.0 node_up b up n=none
+                0.0 node_discovered c discovered n=none
+                0.0 node_up c up n=none
+                0.0 topology_changed n
+            the host is restarted
+                0.0 topology_changed n
+            n has []
+                0.0 topology_changed n
+            n +[] -[a/1 b c]
+                0.0 node_updated a/1 up n=none: its source says that it is gone
+                0.0 node_updated b up n=none: its source says that it is gone
+                0.0 node_updated c up n=none: its source says that it is gone
+                0.0 topology_changed n: members that its source let go are held back by the prune policy: too many at once
+            wait 200 s
+            n is []
+            explain a
+                by n: a@h{".incarnation": "1"} since 0.0 renewed 0.0
+                    expires None stale false absent 1 held Some(300.0)
+                dead to n: 1
+            wait 101 s
+                300.0 node_down a/1 down n=none: its source let it go, and the hold on that is over
+                300.0 node_left a: its source let it go, and the hold on that is over
+                300.0 node_down b down n=none: its source let it go, and the hold on that is over
+                300.0 node_left b: its source let it go, and the hold on that is over
+                300.0 node_down c down n=none: its source let it go, and the hold on that is over
+                300.0 node_left c: its source let it go, and the hold on that is over
+                300.0 topology_changed n
+        "#]],
+    );
+}
+
 /// A source that says nothing of a node for a minute has it no longer, but for one whose link is up: that goes with the
 /// link. More than half of a topology is held.
 #[test]
