@@ -151,7 +151,7 @@ fn check_links(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever happens, the invariants hold; folding the events after any cursor gives the snapshot at the end;
     /// when connectors work again everybody who is wanted gets linked; and time never runs in circles.

@@ -213,6 +213,8 @@ impl World {
         self.answers.clear();
         for (id, played) in &mut self.played {
             played.end(*id);
+            // Operations are numbered anew, and nobody is left who would answer the old ones late.
+            played.last.clear();
         }
         self.observe();
         for id in running {
