@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cluster_core::{NODE_NAME_CHARS_MAX, NodeName};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
@@ -13,6 +14,9 @@ use super::{
     testing::{Fake, Server, bare_member},
     tests::{contract, raw},
 };
+
+/// What [`NodeName`] accepts, up to its length.
+const NODE_NAME: &str = r"^[^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+$";
 
 /// The description of the API.
 fn document() -> Value {
@@ -81,7 +85,10 @@ fn query(name: &str, schema: &Value, description: &str) -> Value {
 fn paths(schemas: &mut Schemas) -> Value {
     let text = || json!({ "type": "string" });
     let name = json!([{
-        "name": "name", "in": "path", "required": true, "schema": { "type": "string", "examples": ["app@10.0.0.7"] },
+        "name": "name", "in": "path", "required": true,
+        "schema": {
+            "type": "string", "pattern": NODE_NAME, "maxLength": NODE_NAME_CHARS_MAX, "examples": ["app@10.0.0.7"],
+        },
         "description": "The node's name: name@host.",
     }]);
     let none = json!([]);
@@ -174,6 +181,36 @@ fn events(schemas: &mut Schemas) -> Value {
 fn is_made_of_the_shapes() {
     let text = serde_json::to_string_pretty(&document()).unwrap() + "\n";
     expect_test::expect_file!["openapi.json"].assert_eq(&text);
+}
+
+/// A client that heeds the description asks for no name that would be refused, and for each that would not.
+#[test]
+fn names_are_described() {
+    let schema = &contract::document()["paths"]["/v1/members/{name}"]["get"]["parameters"][0]["schema"];
+    let longest = format!("{}@h", "é".repeat(NODE_NAME_CHARS_MAX - 2));
+    for name in [
+        "a@h",
+        "app-1@10.0.0.7",
+        "a@::1",
+        "é@h",
+        &longest,
+        &format!("{longest}h"),
+        "",
+        "a",
+        "@",
+        "a@",
+        "@h",
+        "a@b@c",
+        "a b@h",
+        "a@h\n",
+        "a\u{85}@h",
+        "a\u{a0}@h",
+        "a@\u{2028}",
+        "\u{7f}@h",
+        "\0@h",
+    ] {
+        assert_eq!(jsonschema::is_valid(schema, &json!(name)), NodeName::check(name).is_ok(), "{name:?}");
+    }
 }
 
 /// Every route is described with each of its methods, and nothing is described that there is not. The daemon gives the
