@@ -108,7 +108,8 @@ dist-test: export PLUGINS := gossip
 dist-test: setup-dist ## Package the host quickly, and install, run and remove it where systemd was booted for that
 	scripts/dist.sh
 	lintian --fail-on error dist/*.deb
-	scripts/dist-test.sh
+	$(CARGO) build --package strategy-basic
+	scripts/dist-test.sh $(TARGET)/debug/libstrategy_basic.so
 
 .PHONY: setup-dist
 setup-dist: ## Install what packages, by Cargo

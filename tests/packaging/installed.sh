@@ -88,6 +88,40 @@ equal "its seccomp" "$(fact "$apart" Seccomp)" 2
 is_status() { [[ $(property StatusText) == "$1" ]]; }
 until_so "the status follows" is_status "1 of 1 members up"
 
+step "a plugin of somebody else, which opens in a process of its own only what it was given"
+install -m 644 /opt/packaging/libstrategy_basic.so "$plugins"
+writes /var/lib/cluster-host/kept
+with() { sed "s|^opts = .*exec$|opts = { isolation = $1 } # exec|" -i "$config"; }
+cat >>"$config" <<'EOF'
+[topologies.command]
+strategy = "exec"
+config = { command = ["sh", "-c", "if cat /var/lib/cluster-host/kept; then echo open@h; else echo shut@h; fi"], interval = "200ms" }
+connect = "none"
+opts = { isolation = "process" } # exec
+EOF
+cluster-host plugins lock --config "$config" --plugins "$plugins"
+systemctl reload cluster-host
+is_told() { cluster-host members | grep --quiet --word-regexp "$1"; }
+until_so "the file is shut in a process of its own" is_told shut@h
+with '{ process = { read = ["/var/lib/cluster-host"] } }'
+systemctl reload cluster-host
+until_so "the file is open where that is given" is_told open@h
+forbidden=/etc/systemd/system/cluster-host.service.d/forbidden.conf
+mkdir -p "${forbidden%/*}"
+printf '[Service]\nSystemCallFilter=~landlock_create_ruleset\n' >"$forbidden"
+systemctl daemon-reload
+with '"process"'
+systemctl restart cluster-host
+until_so "the file is open where Landlock is forbidden" is_told open@h
+journalctl --unit cluster-host --no-pager | grep --quiet 'has no Landlock, or its calls are forbidden' || fail "that is not told"
+rm "$forbidden" "$plugins/libstrategy_basic.so" /var/lib/cluster-host/kept
+systemctl daemon-reload
+sed -i '/^\[topologies.command\]/,$d' "$config"
+cluster-host plugins lock --config "$config" --plugins "$plugins"
+systemctl restart cluster-host
+until_so "both topologies run" running
+pid=$(property MainPID)
+
 step "reload"
 sed -i 's/topologies.inside/topologies.within/' "$config"
 systemctl reload cluster-host

@@ -4,16 +4,18 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    sync::Once,
 };
 
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreated,
-    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 use rustix::{
     process::{Resource, Rlimit, setrlimit},
     thread::set_no_new_privs,
 };
+use tracing::warn;
 
 use super::setup::Setup;
 
@@ -82,6 +84,22 @@ fn landlock(setup: &Setup, plugin: Option<&File>) -> Result<RulesetStatus, Rules
     ruleset.restrict_self().map(|restricted| restricted.ruleset)
 }
 
+/// Whether files can be taken away at all.
+fn has_landlock() -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    ruleset.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
+}
+
+/// Tells the host's operator, once, where [`confine`] takes no files away.
+pub(super) fn warn_of_open_files() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        if !has_landlock() {
+            warn!("plugins in processes of their own can open whatever their user can: this kernel has no Landlock, or its calls are forbidden");
+        }
+    });
+}
+
 /// What is not there is nothing to allow.
 fn allow(
     mut ruleset: RulesetCreated,
@@ -134,7 +152,8 @@ mod tests {
                 let status = landlock(&setup, Some(&plugin)).unwrap();
                 let by_descriptor = format!("/proc/self/fd/{}", plugin.as_raw_fd());
                 let can = [named, by_descriptor.into(), other].map(|path| fs::read(path).is_ok());
-                (can, status == RulesetStatus::NotEnforced)
+                assert_eq!(has_landlock(), status != RulesetStatus::NotEnforced);
+                (can, !has_landlock())
             });
             let (can, is_open) = confined.join().unwrap();
             assert_eq!(can, [true, true, is_open]);

@@ -16,6 +16,7 @@ use tokio::{net::UnixStream, process::Command, sync::mpsc, task::JoinHandle};
 
 use super::{
     apart::Apart,
+    confine,
     conversation::{Conversation, Message},
     frame::Order,
     setup::{Launch, to_json},
@@ -47,6 +48,7 @@ impl Apart {
     }
 
     fn spawn(&self, start: &Start, interface: Arc<dyn HostInterface>) -> io::Result<Instance> {
+        confine::warn_of_open_files();
         let (mut command, socket) = self.command(&start.topology)?;
         let (output, written) = pipe_with(PipeFlags::CLOEXEC)?;
         command.stdout(Stdio::from(written.try_clone()?)).stderr(Stdio::from(written));
