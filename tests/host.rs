@@ -227,7 +227,7 @@ impl Host {
             if ended.is_some() || now() > deadline {
                 let end =
                     ended.map_or_else(|| "it runs".to_owned(), |status| format!("it ended with {status}"));
-                panic!("waiting for {what}, {end}\n{}", self.report(&self.view()));
+                panic!("waiting for {what}, {end}\n{}", self.report(&self.told()));
             }
             pause();
         }
@@ -241,8 +241,21 @@ impl Host {
         self.wait(&what, |view| view.members.len() == nodes.len() && view.up() == nodes);
     }
 
-    /// The view as it is now.
+    /// The view as it is now: with each event that the API shows the outcome of, while it answers. So what an answer told
+    /// before is in it.
     pub(crate) fn view(&self) -> View {
+        let answer = http::get(&self.socket(), "/v1/members").ok();
+        let shown = answer.and_then(|answer| answer["revision"].as_u64()).unwrap_or_default();
+        let deadline = now() + DEADLINE;
+        let mut view = self.feed().lock();
+        while view.revision < shown && !view.ended && view.broken.is_none() && now() < deadline {
+            view = self.feed().wait(view, Duration::from_secs(1));
+        }
+        view.clone()
+    }
+
+    /// The view as far as it is told yet.
+    fn told(&self) -> View {
         self.feed().lock().clone()
     }
 
@@ -286,7 +299,7 @@ impl Host {
             if let Some(status) = self.ended() {
                 return status;
             }
-            assert!(now() < deadline, "it does not end\n{}", self.report(&self.view()));
+            assert!(now() < deadline, "it does not end\n{}", self.report(&self.told()));
             pause();
         }
     }
