@@ -275,7 +275,10 @@ fn unknown(Cursor { epoch, revision }: Cursor, log: Cursor) -> String {
 async fn changed(orders: &watch::Receiver<Orders>, plan: &Arc<Plan>, is_meant: impl Fn(Stop) -> bool) {
     let is_new = |orders: &Orders| orders.stop.is_some_and(&is_meant) || !Arc::ptr_eq(&orders.plan, plan);
     let mut orders = orders.clone();
-    drop(orders.wait_for(is_new).await);
+    if orders.wait_for(is_new).await.is_err() {
+        // The last order was given.
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Ready when what is under way has to end.

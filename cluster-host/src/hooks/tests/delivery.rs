@@ -294,6 +294,21 @@ fn beyond_the_retention() {
     });
 }
 
+/// A hook that waits for an event when the log ends still gets the last ones.
+#[test]
+fn the_last_events() {
+    life(async || {
+        let mut rig = Rig::new();
+        rig.apply("[[on_event]]\nname = 'note'\ncommand = ['sh', '-c', 'echo $CLUSTER_ID >> DIR/note']\n");
+        rig.publish(1);
+        rig.wait_done("note").await;
+        rig.publish(2);
+        rig.log.close();
+        rig.hooks.stop().await;
+        assert_eq!(revisions(&rig.lines("note")), [1, 2, 3]);
+    });
+}
+
 /// When the log ends, what is under way and what waits is delivered; what fails is not tried again, and what hangs is
 /// ended after [`STOP_MAX`].
 #[test]

@@ -74,8 +74,8 @@ fn write(directory: &Path, cursor: Option<Cursor>, events_max: u64) {
             thread::yield_now();
         }
     }
-    // A stop gives a hook two seconds, which is not always enough here.
-    while hook.lag(&log, |hook| hook.cursor) != Some(0) {
+    // A stop gives a hook two seconds, which is not always enough here. What is not on disk yet is still to come.
+    while log.revision() < now.revision || hook.lag(&log, |hook| hook.cursor) != Some(0) {
         thread::yield_now();
     }
     close(publisher);
