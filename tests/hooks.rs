@@ -191,13 +191,12 @@ fn mended_by_a_reload() {
     put(&host.config_file(), &place.config(&format!("{DOCUMENTS}{mended}{new}")));
     let (code, text, errors) = outcome(&host.ask("reload --dry-run"));
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    let would =
-        "add        hook new\nchange     hook broken\n1 topologies would run on; nothing was changed\n";
+    let would = "add        hook new\nchange     hook broken\n1 topology would run on; nothing was changed\n";
     assert_eq!(text, would);
     let (code, text, _) = outcome(&host.ask("reload"));
     assert_eq!(
         (code, text.as_str()),
-        (Some(0), "added      hook new\nchanged    hook broken\n1 topologies run on\n")
+        (Some(0), "added      hook new\nchanged    hook broken\n1 topology runs on\n")
     );
     wait_done(&host, "broken");
     let ids = fs::read_to_string(place.directory.path().join("ids")).unwrap();
@@ -207,7 +206,7 @@ fn mended_by_a_reload() {
     assert_eq!((&hook(&host, "new")["lag"], &hook(&host, "new")["failed"]), (&0.into(), &0.into()));
     put(&host.config_file(), &place.config(DOCUMENTS));
     let (_, text, _) = outcome(&host.ask("reload"));
-    assert_eq!(text, "removed    hook broken\nremoved    hook new\n1 topologies run on\n");
+    assert_eq!(text, "removed    hook broken\nremoved    hook new\n1 topology runs on\n");
     assert_eq!(host.get("/v1/hooks")["hooks"].as_array().unwrap().len(), 1);
 }
 

@@ -86,7 +86,7 @@ fn topologies_come_and_go() {
     let host = start(&plugins, config(ASKED, &[("one", &[A, B], NONE), ("two", &[C], NONE)]));
     host.wait_up(&[SELF, A, B, C]);
     let text = reload(&host, &config(ASKED, &[("three", &[B], NONE), ("two", &[C], NONE)]));
-    assert_eq!(text, "added      three\nremoved    one\n1 topologies run on\n");
+    assert_eq!(text, "added      three\nremoved    one\n1 topology runs on\n");
     host.wait_up(&[SELF, B, C]);
     check_only_gone(&host, &[A]);
     assert_eq!(host.topology("two")["restarts"], 0);
@@ -300,7 +300,7 @@ fn connectors() {
     let slower = format!("{one}\nopts = {{ deadline = \"9s\" }}");
     assert_eq!(
         reload(&host, &config(ASKED, &[("one", &[A], &slower), ("two", &[C], &two)])),
-        "adjusted   one\n1 topologies run on\n"
+        "adjusted   one\n1 topology runs on\n"
     );
     check_only_gone(&host, &[B]);
     // Another port: its own link is made again.

@@ -61,10 +61,11 @@ fn print(out: &mut dyn Write, reload: &Reload<'_>) -> io::Result<()> {
         }
     }
     let unchanged = reload.topologies.get("unchanged").map_or(0, Vec::len);
+    let (noun, run) = if unchanged == 1 { ("topology", "runs") } else { ("topologies", "run") };
     match (is_empty, reload.dry_run) {
         (true, _) => writeln!(out, "nothing has changed"),
-        (false, true) => writeln!(out, "{unchanged} topologies would run on; nothing was changed"),
-        (false, false) => writeln!(out, "{unchanged} topologies run on"),
+        (false, true) => writeln!(out, "{unchanged} {noun} would run on; nothing was changed"),
+        (false, false) => writeln!(out, "{unchanged} {noun} {run} on"),
     }
 }
 

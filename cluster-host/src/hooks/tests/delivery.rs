@@ -101,7 +101,8 @@ fn nobody_is_held_up() {
         let hooks = [
             LINES.to_owned(),
             posting("silent", &silent, ""),
-            "[[on_event]]\nname = 'fails'\nretry = { first = '1h', cap = '1h' }\ncommand = ['false']\n".to_owned(),
+            "[[on_event]]\nname = 'fails'\nretry = { first = '1h', cap = '1h' }\ncommand = ['false']\n"
+                .to_owned(),
             "[[on_event]]\nname = 'hangs'\ncommand = ['sleep', '1000']\n".to_owned(),
             "[[on_event]]\nname = 'missing'\ncommand = ['/does/not/exist']\n".to_owned(),
         ];
