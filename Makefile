@@ -14,6 +14,8 @@ EC2 := examples/strategy-ec2
 # What needs network namespaces, a BEAM, a name server, minisign, a browser, Prometheus, shells, systemd or man, or runs
 # Cargo; the guide needs most of it.
 APART := lab:: beam:: erlang:: dns:: knot:: minisign:: browser:: prometheus:: packaging:: man:: authoring:: guide::
+# Most tests wait, for processes and networks: more of them at once than there are cores.
+export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 
 .PHONY: help
 help: ## List the targets
@@ -60,11 +62,7 @@ unit: ## The tests that need loopback only, and those in the documentation
 
 .PHONY: e2e
 e2e: ## The tests that need more than loopback
-	$(CARGO) test --package cluster-host --test e2e -- $(APART)
-	$(CARGO) test --package man-pages -- man::
-	$(CARGO) test --package cluster-host --lib -- minisign::
-	$(CARGO) test --package strategy-epmd --lib -- beam::
-	$(CARGO) test --package strategy-dns --lib -- knot::
+	$(CARGO) test --lib --test e2e --test pages -- $(APART)
 
 .PHONY: ec2
 ec2: export CARGO_TARGET_DIR := $(abspath $(TARGET)/ec2)
