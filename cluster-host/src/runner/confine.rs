@@ -1,4 +1,4 @@
-//! What a runner takes away from itself before it loads anything.
+//! What a runner takes away from itself before it loads anything, and the word to the operator where it cannot.
 
 use std::{
     fs::{self, File},
@@ -95,7 +95,10 @@ pub(super) fn warn_of_open_files() {
     static TOLD: Once = Once::new();
     TOLD.call_once(|| {
         if !has_landlock() {
-            warn!("plugins in processes of their own can open whatever their user can: this kernel has no Landlock, or its calls are forbidden");
+            warn!(
+                "plugins in processes of their own can open whatever their user can: this kernel has no Landlock, or its calls are \
+                 forbidden; have a kernel with it, and allow landlock_* where system calls are filtered"
+            );
         }
     });
 }
