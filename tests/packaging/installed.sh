@@ -90,7 +90,7 @@ until_so "the status follows" is_status "1 of 1 members up"
 
 step "a plugin of somebody else, which opens in a process of its own only what it was given"
 install -m 644 /opt/packaging/libstrategy_basic.so "$plugins"
-writes /var/lib/cluster-host/kept
+writes /var/lib/cluster-host/kept || fail "there is no file to keep"
 with() { sed "s|^opts = .*exec$|opts = { isolation = $1 } # exec|" -i "$config"; }
 cat >>"$config" <<'EOF'
 [topologies.command]
@@ -106,6 +106,8 @@ until_so "the file is shut in a process of its own" is_told shut@h
 with '{ process = { read = ["/var/lib/cluster-host"] } }'
 systemctl reload cluster-host
 until_so "the file is open where that is given" is_told open@h
+is_warned() { journalctl --unit cluster-host --no-pager | grep --quiet 'has no Landlock, or its calls are forbidden'; }
+if is_warned; then fail "it warns of what is not so"; fi
 forbidden=/etc/systemd/system/cluster-host.service.d/forbidden.conf
 mkdir -p "${forbidden%/*}"
 printf '[Service]\nSystemCallFilter=~landlock_create_ruleset\n' >"$forbidden"
@@ -113,7 +115,7 @@ systemctl daemon-reload
 with '"process"'
 systemctl restart cluster-host
 until_so "the file is open where Landlock is forbidden" is_told open@h
-journalctl --unit cluster-host --no-pager | grep --quiet 'has no Landlock, or its calls are forbidden' || fail "that is not told"
+until_so "that is told" is_warned
 rm "$forbidden" "$plugins/libstrategy_basic.so" /var/lib/cluster-host/kept
 systemctl daemon-reload
 sed -i '/^\[topologies.command\]/,$d' "$config"
